@@ -1,0 +1,147 @@
+"""The one tree of errors, raised by every room.
+
+::
+
+    RiskonError
+    ├── SchemaError (ValueError)          .source .column .row .expected .found   exit 3
+    ├── DataUnavailableError              .source .as_of                 HTTP 503, exit 3
+    │   └── StaleDataError                .age_days .limit_days
+    ├── LookAheadError                    .feature .available_at .as_of           exit 3
+    ├── InsufficientHistoryError          .needed .found                          exit 3
+    ├── UnknownNameError (LookupError)    .kind .name .known             HTTP 422, exit 2
+    ├── ModelNotFoundError (LookupError)  .name .alias                   HTTP 503, exit 4
+    ├── PromotionRefusedError             .version .reasons                       exit 1
+    ├── TrackingUnavailableError          .uri                                    exit 1
+    └── IntegrityError                    .path .expected .found         HTTP 503, exit 5
+
+Each message is one line: what, where, needed, found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RiskonError(Exception):
+    """Everything this project raises on purpose."""
+
+    exit_code = 1
+
+
+class SchemaError(RiskonError, ValueError):
+    """A file or frame that is not what its schema says."""
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        expected: str,
+        found: str,
+        column: str | None = None,
+        row: int | None = None,
+    ) -> None:
+        self.source, self.column, self.row = source, column, row
+        self.expected, self.found = expected, found
+        place = source
+        if column is not None:
+            place += f", column {column}"
+        if row is not None:
+            place += f", row {row}"
+        super().__init__(f"{place}: needed {expected}; found {found}")
+
+
+class DataUnavailableError(RiskonError):
+    """Data that a job needs and nobody has."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, source: str, as_of: str | None = None) -> None:
+        self.source, self.as_of = source, as_of
+        super().__init__(message)
+
+
+class StaleDataError(DataUnavailableError):
+    """Data that is there, but too old to speak for today."""
+
+    def __init__(self, source: str, *, as_of: str, age_days: float, limit_days: float) -> None:
+        self.age_days, self.limit_days = age_days, limit_days
+        super().__init__(
+            f"{source}: stale as of {as_of}: needed at most {limit_days:g} days old; "
+            f"found {age_days:g}",
+            source=source,
+            as_of=as_of,
+        )
+
+
+class LookAheadError(RiskonError):
+    """A value that was about to be read before it was known."""
+
+    exit_code = 3
+
+    def __init__(self, feature: str, *, available_at: str, as_of: str) -> None:
+        self.feature, self.available_at, self.as_of = feature, available_at, as_of
+        super().__init__(
+            f"{feature}: needed available_at at or before {as_of}; found {available_at}"
+        )
+
+
+class InsufficientHistoryError(RiskonError):
+    """Too few rows for an honest answer."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, needed: int, found: int, unit: str = "days") -> None:
+        self.needed, self.found = needed, found
+        super().__init__(f"{what}: needed at least {needed} {unit}; found {found}")
+
+
+class UnknownNameError(RiskonError, LookupError):
+    """An asset, horizon, world or feature that does not exist; lists those that do."""
+
+    exit_code = 2
+
+    def __init__(self, kind: str, name: str, known: Sequence[object]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        listed = ", ".join(str(k) for k in self.known) or "none"
+        super().__init__(f"unknown {kind} {name!r}: known are {listed}")
+
+
+class ModelNotFoundError(RiskonError, LookupError):
+    """No such registered model, version or alias."""
+
+    exit_code = 4
+
+    def __init__(self, name: str, *, alias: str, hint: str) -> None:
+        self.name, self.alias = name, alias
+        super().__init__(f"no model {name!r} with alias or version {alias!r}: {hint}")
+
+
+class PromotionRefusedError(RiskonError):
+    """A version that the gate does not let through."""
+
+    def __init__(self, version: int, reasons: Sequence[str]) -> None:
+        self.version, self.reasons = version, tuple(reasons)
+        super().__init__(f"version {version} refused: {'; '.join(self.reasons)}")
+
+
+class TrackingUnavailableError(RiskonError):
+    """The tracking server does not answer."""
+
+    def __init__(self, uri: str, detail: str) -> None:
+        self.uri = uri
+        super().__init__(
+            f"tracking server {uri}: needed an answer; found {detail}; start it, "
+            "or unset MLFLOW_TRACKING_URI to track in a local file"
+        )
+
+
+class IntegrityError(RiskonError):
+    """Bytes that are not the ones that were written."""
+
+    exit_code = 5
+
+    def __init__(self, path: str, *, expected: str, found: str) -> None:
+        self.path, self.expected, self.found = path, expected, found
+        super().__init__(f"{path}: needed {expected}; found {found}")

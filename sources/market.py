@@ -1,0 +1,136 @@
+"""The market in memory: every table bitemporal, and the view of it as of an instant."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+CRYPTO_UNIVERSE = (
+    "BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "LTC",
+    "ADA", "LINK", "AVAX", "DOT", "TRX", "XLM", "ETC",
+)  # fmt: skip
+"""Symbols that trade every day, unless the configuration says otherwise."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Adjusted closes of many constituents.
+
+    Attributes
+    ----------
+    dates : (n,) datetime64[us], ascending sessions.
+    symbols : (m,) tickers.
+    closes : (n, m) float64, USD; NaN where not listed.
+    available_at : (n,) datetime64[us], UTC instants, non-decreasing.
+    members : frame ``symbol,start,end`` (end NaT while a member), or None:
+        a symbol then is a member while it has prices.
+    """
+
+    dates: np.ndarray
+    symbols: tuple[str, ...]
+    closes: np.ndarray
+    available_at: np.ndarray
+    members: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Market:
+    """Everything read from a market directory or a store.
+
+    Each table is a frame with a RangeIndex, sorted by ``date`` then
+    ``available_at``: ``date`` datetime64[us] without zone (the event date),
+    ``available_at`` datetime64[us, UTC], values float64 with NaN for absent.
+    The same date twice with a later ``available_at`` is a revision.
+
+    Attributes
+    ----------
+    prices : symbol -> ``date,open,high,low,close,adj_close,volume,available_at``
+    flows : fund -> ``date,flow_usd,aum_usd,available_at``
+    macro : series -> ``date,value,available_at``
+    panel : constituents, or None.
+    crypto : symbols of the configured crypto universe that have prices here.
+    name : where it came from, for messages.
+    """
+
+    prices: Mapping[str, pd.DataFrame]
+    flows: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    macro: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    panel: Panel | None = None
+    crypto: tuple[str, ...] = ()
+    name: str = "market"
+
+    def tables(self) -> Iterator[tuple[str, str, pd.DataFrame]]:
+        """Yield (folder, symbol, frame) of every table but the panel, in a fixed order."""
+        for folder in ("flows", "macro", "prices"):
+            tables: Mapping[str, pd.DataFrame] = getattr(self, folder)
+            for symbol in sorted(tables):
+                yield folder, symbol, tables[symbol]
+
+    def as_of(self, instant: pd.Timestamp) -> Market:
+        """Return the market as it was known at ``instant``: one row a date, its latest vintage.
+
+        Rows with ``available_at > instant`` are not there.
+        """
+        cut = {
+            (folder, symbol): known_at(table, instant) for folder, symbol, table in self.tables()
+        }
+        panel = self.panel
+        if panel is not None:
+            keep = panel.available_at <= np.datetime64(instant.tz_convert("UTC").tz_localize(None))
+            panel = replace(
+                panel,
+                dates=panel.dates[keep],
+                closes=panel.closes[keep],
+                available_at=panel.available_at[keep],
+            )
+        folders: dict[str, dict[str, pd.DataFrame]] = {"prices": {}, "flows": {}, "macro": {}}
+        for (folder, symbol), table in cut.items():
+            if len(table):
+                folders[folder][symbol] = table
+        return replace(
+            self,
+            prices=folders["prices"],
+            flows=folders["flows"],
+            macro=folders["macro"],
+            panel=panel,
+            crypto=tuple(s for s in self.crypto if s in folders["prices"]),
+        )
+
+    def digest(self, instant: pd.Timestamp | None = None) -> str:
+        """Return the sha256 of the rows known at ``instant`` (of all rows by default).
+
+        Rows that become known later, and symbols that list later, do not change it.
+        """
+        market = self if instant is None else self.as_of(instant)
+        total = hashlib.sha256()
+        for folder, symbol, table in market.tables():
+            total.update(f"{folder}/{symbol}:{','.join(table.columns)}:{len(table)}\n".encode())
+            for column in table.columns:
+                total.update(np.ascontiguousarray(_plain(table[column])).data)
+        if market.panel is not None and len(market.panel.dates):
+            panel = market.panel
+            listed = ~np.isnan(panel.closes).all(axis=0)
+            order = [i for i in np.argsort(np.array(panel.symbols, dtype=object)) if listed[i]]
+            total.update(f"panel:{','.join(panel.symbols[i] for i in order)}\n".encode())
+            total.update(np.ascontiguousarray(panel.dates).view("i8").data)
+            total.update(np.ascontiguousarray(panel.available_at).view("i8").data)
+            total.update(np.ascontiguousarray(panel.closes[:, order]).data)
+        return total.hexdigest()
+
+
+def known_at(table: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    """Return the rows of a bitemporal table known at ``instant``, latest vintage of each date."""
+    known = table[table["available_at"] <= instant]
+    return known[~known["date"].duplicated(keep="last")].reset_index(drop=True)
+
+
+def _plain(column: pd.Series) -> np.ndarray:
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_localize(None).to_numpy("datetime64[us]").view("i8")
+    if column.dtype.kind == "M":
+        return column.to_numpy("datetime64[us]").view("i8")
+    return column.to_numpy("float64")

@@ -1,0 +1,19 @@
+"""What every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_market_dir() -> Path:
+    """Return the folder of real daily data; skip, visibly, where it is absent."""
+    folder = Path(os.environ.get("RISKON_REAL_MARKET", ROOT.parent / "shared" / "market"))
+    if not (folder / "prices" / "BTC.csv").is_file():
+        pytest.skip(f"real market absent: {folder}")
+    return folder
