@@ -10,7 +10,6 @@ import pytest
 
 from sources import Market, available_at_macro, read_market, write_market
 
-
 if TYPE_CHECKING:
     from pathlib import Path
 
