@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from markets import random_market
+
+from sources import Market
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -17,3 +24,9 @@ def real_market_dir() -> Path:
     if not (folder / "prices" / "BTC.csv").is_file():
         pytest.skip(f"real market absent: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def market() -> Market:
+    """Return a small random market of four years."""
+    return random_market()
