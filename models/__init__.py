@@ -1,0 +1,48 @@
+"""Forecasters that do no harm: experts, the mixture over them, proper scores, and the bundle."""
+
+from models.boosting import SmallBoosting
+from models.bundle import ModelBundle, library_versions
+from models.cells import Cell, CellRows, cells_of, rows_of
+from models.config import BoostingConfig, LogisticConfig, MixtureConfig, ModelConfig
+from models.forecast import Driver, Forecast, forecast
+from models.logistic import PenalisedLogistic
+from models.mixture import Path, PathState, Snapshot, initial_state, run_path
+from models.scores import (
+    Reliability,
+    brier_score,
+    brier_skill_score,
+    expected_log_loss,
+    log_loss,
+    reliability,
+    roc_auc,
+)
+
+__all__ = [
+    "BoostingConfig",
+    "Cell",
+    "CellRows",
+    "Driver",
+    "Forecast",
+    "LogisticConfig",
+    "MixtureConfig",
+    "ModelBundle",
+    "ModelConfig",
+    "Path",
+    "PathState",
+    "PenalisedLogistic",
+    "Reliability",
+    "SmallBoosting",
+    "Snapshot",
+    "brier_score",
+    "brier_skill_score",
+    "cells_of",
+    "expected_log_loss",
+    "forecast",
+    "initial_state",
+    "library_versions",
+    "log_loss",
+    "reliability",
+    "roc_auc",
+    "rows_of",
+    "run_path",
+]

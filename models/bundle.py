@@ -1,0 +1,268 @@
+"""The bundle: all that a version knows, as JSON and LightGBM's own text, each file by its sha256.
+
+::
+
+    manifest.json            sha256 of every other file; its own sha256 is the bundle's digest
+    bundle.json              configuration, cells, feature names, digests, versions
+    cells/BTC_5d.json        snapshots of a cell: fitted numbers, state of the mixture
+    trees/BTC_5d/2025-04-01.txt    LightGBM's native text
+
+Nothing in it is code, and nothing is parsed before its sha256 is checked:
+LightGBM ends the whole process on a garbled file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from features import Dataset
+from models.cells import Cell, rows_of
+from models.config import ModelConfig
+from models.experts import Expert
+from models.forecast import Forecast, forecast
+from models.mixture import PathState, Snapshot
+from sources.errors import IntegrityError, SchemaError, UnknownNameError
+
+FORMAT = 1
+LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "pandas")
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what turns numbers into forecasts, and of Python."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A trained version for all its cells.
+
+    Attributes
+    ----------
+    config : what the model is.
+    snapshots : cell -> experts and mixture state, one a refit, ascending.
+    names : (f,) feature names the experts were fitted on.
+    trained_through : last as-of day that training read.
+    data_digest : sha256 of the rows training read.
+    versions : library -> version at training.
+    digest : sha256 of the manifest once saved or loaded, else empty.
+    """
+
+    config: ModelConfig
+    snapshots: Mapping[Cell, tuple[Snapshot, ...]]
+    names: tuple[str, ...]
+    trained_through: np.datetime64
+    data_digest: str
+    versions: Mapping[str, str] = field(default_factory=library_versions)
+    digest: str = ""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The questions this version answers."""
+        return tuple(self.snapshots)
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Assets, each once, in the order of the cells."""
+        return tuple(dict.fromkeys(cell.asset for cell in self.cells))
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """Horizons in days, ascending."""
+        return tuple(sorted({cell.horizon_days for cell in self.cells}))
+
+    def select(
+        self, assets: Sequence[str] | None = None, horizons: Sequence[int] | None = None
+    ) -> tuple[Cell, ...]:
+        """Return the cells of some assets and horizons (of all by default).
+
+        Raises
+        ------
+        UnknownNameError
+            For an asset or horizon that this version does not answer; lists those it does.
+        """
+        for asset in assets or ():
+            if asset not in self.assets:
+                raise UnknownNameError("asset", asset, self.assets)
+        for horizon in horizons or ():
+            if horizon not in self.horizons:
+                raise UnknownNameError("horizon", str(horizon), self.horizons)
+        return tuple(
+            cell
+            for cell in self.cells
+            if (not assets or cell.asset in assets)
+            and (not horizons or cell.horizon_days in horizons)
+        )
+
+    def forecast(self, dataset: Dataset, cell: Cell, as_of: np.datetime64) -> Forecast | None:
+        """Forecast one cell as of a day; None before the first day this version speaks of.
+
+        Raises
+        ------
+        SchemaError
+            If the dataset's features are not those the experts were fitted on.
+        """
+        if dataset.names != self.names:
+            lost = [name for name in self.names if name not in dataset.names]
+            new = [name for name in dataset.names if name not in self.names]
+            raise SchemaError(
+                dataset_name(dataset),
+                expected=f"the {len(self.names)} features of the model",
+                found=f"{len(dataset.names)}, missing {lost}, unknown {new}",
+            )
+        made = forecast(rows_of(dataset, cell), self.snapshots[cell], as_of, self.config)
+        return None if made is None else made[0]
+
+    def save(self, directory: FilePath) -> ModelBundle:
+        """Write the bundle to an empty or new directory; return it with its digest."""
+        files: dict[str, str] = {}
+
+        def write(name: str, text: str) -> None:
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+            files[name] = hashlib.sha256(text.encode()).hexdigest()
+
+        head = {
+            "format": FORMAT,
+            "config": self.config.model_dump(mode="json"),
+            "config_digest": self.config.digest,
+            "cells": [[c.asset, c.horizon_days, c.threshold] for c in self.cells],
+            "features": list(self.names),
+            "trained_through": str(self.trained_through),
+            "data_digest": self.data_digest,
+            "versions": dict(self.versions),
+        }
+        write("bundle.json", _json(head))
+        for cell, snapshots in self.snapshots.items():
+            kept: list[dict[str, Any]] = []
+            for snapshot in snapshots:
+                experts: list[dict[str, Any]] = []
+                for expert in snapshot.experts:
+                    state, trees = expert.state()
+                    name = f"trees/{cell}/{snapshot.fit_as_of}.txt" if trees is not None else None
+                    if name is not None and trees is not None:
+                        write(name, trees)
+                    experts.append({"name": expert.name, "state": state, "trees": name})
+                kept.append(
+                    {
+                        "fit_as_of": str(snapshot.fit_as_of),
+                        "experts": experts,
+                        "state": _state_to_json(snapshot.state),
+                    }
+                )
+            write(f"cells/{cell}.json", _json(kept))
+        manifest = _json({"format": FORMAT, "files": dict(sorted(files.items()))})
+        (directory / "manifest.json").write_text(manifest, encoding="utf-8", newline="\n")
+        digest = hashlib.sha256(manifest.encode()).hexdigest()
+        return ModelBundle(**{**self.__dict__, "digest": digest})
+
+    @classmethod
+    def load(cls, directory: FilePath, *, digest: str | None = None) -> ModelBundle:
+        """Load a bundle, checking every byte against the manifest before it is used.
+
+        Raises
+        ------
+        IntegrityError
+            If a file is missing, changed or a link, or the manifest is not the one of ``digest``.
+        """
+        manifest, found = _read_manifest(directory, digest)
+        files = {name: _checked(directory, name, sha) for name, sha in manifest.items()}
+        head = json.loads(files["bundle.json"])
+        if head["format"] != FORMAT:
+            raise IntegrityError(
+                str(directory), expected=f"bundle format {FORMAT}", found=str(head["format"])
+            )
+        snapshots: dict[Cell, tuple[Snapshot, ...]] = {}
+        for asset, horizon, threshold in head["cells"]:
+            cell = Cell(asset, horizon, threshold)
+            snapshots[cell] = tuple(
+                Snapshot(
+                    np.datetime64(kept["fit_as_of"], "D"),
+                    tuple(
+                        Expert.restore(e["name"], e["state"], e["trees"] and files[e["trees"]])
+                        for e in kept["experts"]
+                    ),
+                    _state_from_json(kept["state"]),
+                )
+                for kept in json.loads(files[f"cells/{cell}.json"])
+            )
+        return cls(
+            config=ModelConfig.model_validate(head["config"]),
+            snapshots=snapshots,
+            names=tuple(head["features"]),
+            trained_through=np.datetime64(head["trained_through"], "D"),
+            data_digest=head["data_digest"],
+            versions=head["versions"],
+            digest=found,
+        )
+
+
+def dataset_name(dataset: Dataset) -> str:
+    """Name a dataset in a message."""
+    return f"dataset of {', '.join(dataset.assets)}"
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, allow_nan=False, separators=(",", ":"), sort_keys=True)
+
+
+def _state_to_json(state: PathState) -> dict[str, Any]:
+    return {
+        "as_of": str(state.as_of),
+        "hits": state.hits,
+        "total": state.total,
+        "losses": state.losses.tolist(),
+        "pending_days": [str(day) for day in state.pending_days],
+        "pending": state.pending.tolist(),
+    }
+
+
+def _state_from_json(kept: Mapping[str, Any]) -> PathState:
+    losses = np.array(kept["losses"], dtype="float64")
+    return PathState(
+        as_of=np.datetime64(kept["as_of"], "D"),
+        hits=kept["hits"],
+        total=kept["total"],
+        losses=losses,
+        pending_days=np.array(kept["pending_days"], dtype="datetime64[D]"),
+        pending=np.array(kept["pending"], dtype="float64").reshape(-1, len(losses)),
+    )
+
+
+def _read_manifest(directory: FilePath, digest: str | None) -> tuple[dict[str, str], str]:
+    path = directory / "manifest.json"
+    if not path.is_file():
+        raise IntegrityError(str(path), expected="a bundle's manifest", found="no file")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if digest is not None and found != digest:
+        raise IntegrityError(str(path), expected=f"sha256 {digest}", found=found)
+    try:
+        files: dict[str, str] = json.loads(content)["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(str(path), expected="a bundle's manifest", found=str(error)) from error
+    return files, found
+
+
+def _checked(directory: FilePath, name: str, sha: str) -> str:
+    path = directory / name
+    if ".." in FilePath(name).parts or FilePath(name).is_absolute() or path.is_symlink():
+        raise IntegrityError(
+            str(path), expected="a file inside the bundle", found="a way out of it"
+        )
+    if not path.is_file():
+        raise IntegrityError(str(path), expected=f"sha256 {sha}", found="no file")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha:
+        raise IntegrityError(str(path), expected=f"sha256 {sha}", found=found)
+    return content.decode("utf-8")

@@ -1,0 +1,109 @@
+"""A forecast: one probability, what it competes with, and what moved it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.cells import Cell, CellRows
+from models.config import ModelConfig
+from models.experts import Expert
+from models.mixture import Path, Snapshot, run_path
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What one input adds to the log-odds of a forecast against the base rate."""
+
+    feature: str
+    value: float | None
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The answer for one cell as of one day; ``probability`` is None exactly when abstained."""
+
+    cell: Cell
+    as_of: np.datetime64
+    probability: float | None
+    lower: float | None
+    upper: float | None
+    base_rate: float
+    reason: str | None
+    drivers: tuple[Driver, ...]
+
+    @property
+    def abstained(self) -> bool:
+        """Whether there is no probability to give."""
+        return self.probability is None
+
+
+def speaking_on(snapshots: Sequence[Snapshot], as_of: np.datetime64) -> Snapshot | None:
+    """Return the latest snapshot fitted at or before a day."""
+    known = [snapshot for snapshot in snapshots if snapshot.fit_as_of <= as_of]
+    return known[-1] if known else None
+
+
+def forecast(
+    rows: CellRows, snapshots: Sequence[Snapshot], as_of: np.datetime64, config: ModelConfig
+) -> tuple[Forecast, Path] | None:
+    """Forecast one day with the experts that spoke then, as the walk-forward did.
+
+    Reads rows known at T(as_of); the snapshot is the latest one fitted by
+    then. Returns None before the first snapshot.
+    """
+    snapshot = speaking_on(snapshots, as_of)
+    if snapshot is None:
+        return None
+    fits = [(snapshot.fit_as_of, snapshot.experts)]
+    path, _ = run_path(rows, snapshot.state, fits, as_of, config)
+    row = int(np.searchsorted(rows.days, as_of))
+    reason = _reason_to_abstain(rows, row)
+    last = None if reason else float(path.probability[-1])
+    made = Forecast(
+        cell=rows.cell,
+        as_of=as_of,
+        probability=last,
+        lower=None if reason else float(path.lower[-1]),
+        upper=None if reason else float(path.upper[-1]),
+        base_rate=float(path.base_rate[-1]),
+        reason=reason,
+        drivers=() if reason else _drivers(rows, row, path, snapshot.experts),
+    )
+    return made, path
+
+
+def _reason_to_abstain(rows: CellRows, row: int) -> str | None:
+    if not rows.usable[row]:
+        return f"no close of {rows.cell.asset} on the day"
+    missing = [
+        name
+        for name, value in zip(rows.names, rows.features[row], strict=True)
+        if not np.isfinite(value)
+    ]
+    return f"missing: {', '.join(missing)}" if missing else None
+
+
+def _drivers(rows: CellRows, row: int, path: Path, experts: Sequence[Expert]) -> tuple[Driver, ...]:
+    """Split log-odds against the base rate into features, and the rest of the mixture.
+
+    Features are the experts' own contributions under the mixture's weights;
+    ``(mixture)`` is what is left: the experts' own base rates, and the curvature of mixing.
+    """
+    base, p = path.base_rate[-1], path.probability[-1]
+    total = float(np.log(p / (1 - p)) - np.log(base / (1 - base)))
+    parts = np.zeros(len(rows.names))
+    if path.informed[-1]:
+        for expert in experts:
+            weight = path.weight[-1, path.names.index(expert.name)]
+            parts += weight * expert.model.contributions(rows.features[row : row + 1])[0]
+    drivers = [
+        Driver(name, float(value), float(part))
+        for name, value, part in zip(rows.names, rows.features[row], parts, strict=True)
+        if part != 0.0
+    ]
+    drivers.sort(key=lambda driver: -abs(driver.contribution))
+    return (*drivers, Driver("(mixture)", None, total - float(parts.sum())))

@@ -1,0 +1,240 @@
+"""The mixture of experts, and the path of its forecasts from day to day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.cells import CellRows
+from models.climatology import base_rate
+from models.config import ModelConfig
+from models.experts import Expert, expert_names
+from models.scores import log_loss
+
+DAY = np.timedelta64(1, "D")
+
+LATEST_DAYS = 30
+"""A label that becomes known later than so many days after its end teaches the mixture nothing."""
+
+
+@dataclass(frozen=True)
+class PathState:
+    """What the path remembers at T(as_of); all of it was known then.
+
+    Attributes
+    ----------
+    as_of : day of the state; outcomes known by then are counted.
+    hits, total : labels known so far that are 1, and all of them.
+    losses : (k,) cumulative log loss of each expert, nats.
+    pending_days : (m,) datetime64[D], forecasts made before ``as_of`` whose outcome was not known.
+    pending : (m, k) the experts' probabilities on those days.
+    """
+
+    as_of: np.datetime64
+    hits: float
+    total: float
+    losses: np.ndarray
+    pending_days: np.ndarray
+    pending: np.ndarray
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The experts of a cell as fitted at T(fit_as_of), and the state of the path then."""
+
+    fit_as_of: np.datetime64
+    experts: tuple[Expert, ...]
+    state: PathState
+
+
+@dataclass(frozen=True)
+class Path:
+    """Forecasts of one cell on consecutive days.
+
+    Attributes
+    ----------
+    days : (n,) datetime64[D].
+    base_rate : (n,) climatology from labels known at T(d).
+    expert_probability, weight : (n, k), experts in the order of ``names``, climatology first.
+    probability : (n,) the mixture.
+    lower, upper : (n,) interval of the probability.
+    informed : (n,) bool: the row was complete, so that experts could speak.
+    """
+
+    names: tuple[str, ...]
+    days: np.ndarray
+    base_rate: np.ndarray
+    expert_probability: np.ndarray
+    weight: np.ndarray
+    probability: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    informed: np.ndarray
+
+
+def prior_weights(config: ModelConfig) -> np.ndarray:
+    """Return (k,) prior weights: the stated share on climatology, the rest in equal parts."""
+    others = len(expert_names(config)) - 1
+    share = config.mixture.climatology_prior
+    if others == 0:
+        return np.array([1.0])
+    return np.array([share, *[(1 - share) / others] * others])
+
+
+def initial_state(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> PathState:
+    """Return the state before the first forecast: counts of labels known, no losses."""
+    known = rows.labelled_by(as_of)
+    count = len(expert_names(config))
+    return PathState(
+        as_of=as_of,
+        hits=float(rows.outcome[known].sum()),
+        total=float(known.sum()),
+        losses=np.zeros(count),
+        pending_days=np.array([], dtype="datetime64[D]"),
+        pending=np.empty((0, count)),
+    )
+
+
+def run_path(
+    rows: CellRows,
+    start: PathState,
+    fits: Sequence[tuple[np.datetime64, Sequence[Expert]]],
+    through: np.datetime64,
+    config: ModelConfig,
+) -> tuple[Path, list[PathState]]:
+    """Forecast each day from ``start.as_of`` to ``through``, and keep the state at each fit.
+
+    ``fits`` are the days on which experts were fitted, the first of them
+    ``start.as_of``; experts speak from their day until the next.
+
+    The mixture weighs expert k on day t by ``prior_k exp(-rate/h * loss_k)``,
+    with ``loss_k`` its cumulative log loss over forecasts of this path whose
+    outcome was known at T(t): a label enters h days after its forecast, when
+    it can be known, and never before. A row with a missing feature gets the
+    base rate from every expert, and so teaches nothing.
+
+    References
+    ----------
+    Vovk (1990), Aggregating strategies; Cesa-Bianchi and Lugosi (2006),
+    Prediction, learning, and games, ch. 2-3; Joulani, Gyorgy and Szepesvari
+    (2013), Online learning under delayed feedback.
+    """
+    names = expert_names(config)
+    span = (rows.days >= start.as_of) & (rows.days <= through)
+    days = rows.days[span]
+    hits, total = _counts(rows, start, days)
+    rate = base_rate(hits, total, rows.cell.horizon_days)
+    complete = rows.complete()[span]
+    features = rows.features[span]
+    probability = np.repeat(rate[:, None], len(names), axis=1)
+    informed = np.zeros(len(days), dtype=bool)
+    ends = [*(day for day, _ in fits[1:]), through + DAY]
+    for (begin, experts), end in zip(fits, ends, strict=True):
+        piece = np.flatnonzero((days >= begin) & (days < end) & complete)
+        if experts and len(piece):
+            informed[piece] = True
+            for expert in experts:
+                at = names.index(expert.name)
+                probability[piece, at] = expert.probability(features[piece], rate[piece])
+    losses = _cumulative_losses(rows, start, days, probability)
+    weight = _weights(losses, prior_weights(config), config.mixture.rate / rows.cell.horizon_days)
+    # Around the base rate, so that experts who all say the base rate mix to it exactly.
+    mixed = rate + (weight * (probability - rate[:, None])).sum(axis=1)
+    lower, upper = _interval(mixed, probability, weight, total, rows.cell.horizon_days, config)
+    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed)
+    states = [_state_at(rows, start, path, hits, total, losses, day) for day, _ in fits]
+    return path, states
+
+
+def _entered(known_on: np.ndarray, days: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sum values by the day on which they became known; (n, ...) on ``days``."""
+    at = np.searchsorted(days, known_on)
+    inside = at < len(days)
+    total = np.zeros((len(days), *values.shape[1:]))
+    np.add.at(total, at[inside], values[inside])
+    return total
+
+
+def _accumulated(start: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Cumulate in the same order whatever the start, so that sums agree to the bit."""
+    running: np.ndarray = np.cumsum(np.concatenate([start[None], steps]), axis=0)[1:]
+    return running
+
+
+def _counts(rows: CellRows, start: PathState, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    fresh = rows.usable & ~np.isnan(rows.outcome) & (rows.known_on > start.as_of)
+    steps = np.column_stack([rows.outcome[fresh], np.ones(int(fresh.sum()))])
+    entered = _entered(rows.known_on[fresh], days, steps)
+    running = _accumulated(np.array([start.hits, start.total]), entered)
+    return running[:, 0], running[:, 1]
+
+
+def _cumulative_losses(
+    rows: CellRows, start: PathState, days: np.ndarray, probability: np.ndarray
+) -> np.ndarray:
+    made = np.concatenate([start.pending_days, days])
+    forecast = np.concatenate([start.pending, probability])
+    row = np.searchsorted(rows.days, made)
+    last = made + (rows.cell.horizon_days + LATEST_DAYS) * DAY
+    fresh = rows.usable[row] & ~np.isnan(rows.outcome[row]) & (rows.known_on[row] <= last)
+    fresh &= rows.known_on[row] > start.as_of
+    loss = log_loss(rows.outcome[row][fresh], forecast[fresh])
+    return _accumulated(start.losses, _entered(rows.known_on[row][fresh], days, loss))
+
+
+def _weights(losses: np.ndarray, prior: np.ndarray, rate: float) -> np.ndarray:
+    score = np.log(prior) - rate * losses
+    score -= score.max(axis=1, keepdims=True)
+    raw = np.exp(score)
+    weight: np.ndarray = raw / raw.sum(axis=1, keepdims=True)
+    return weight
+
+
+def _interval(
+    mixed: np.ndarray,
+    probability: np.ndarray,
+    weight: np.ndarray,
+    total: np.ndarray,
+    horizon_days: int,
+    config: ModelConfig,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of the probability, on log-odds.
+
+    Two variances add up: that of a base rate learned from ``total / h``
+    independent outcomes, and the experts' disagreement under their weights.
+    """
+    from scipy.special import ndtri
+
+    odds = np.log(mixed) - np.log1p(-mixed)
+    spread = np.log(probability) - np.log1p(-probability) - odds[:, None]
+    disagreement = (weight * spread**2).sum(axis=1)
+    sampling = 1.0 / ((total / horizon_days + 2.0) * mixed * (1 - mixed))
+    half = ndtri(0.5 + config.interval / 2) * np.sqrt(disagreement + sampling)
+    return 1 / (1 + np.exp(half - odds)), 1 / (1 + np.exp(-half - odds))
+
+
+def _state_at(
+    rows: CellRows,
+    start: PathState,
+    path: Path,
+    hits: np.ndarray,
+    total: np.ndarray,
+    losses: np.ndarray,
+    day: np.datetime64,
+) -> PathState:
+    at = int(np.searchsorted(path.days, day))
+    made = np.concatenate([start.pending_days, path.days[:at]])
+    forecast = np.concatenate([start.pending, path.expert_probability[:at]])
+    row = np.searchsorted(rows.days, made)
+    waiting = made >= day - (rows.cell.horizon_days + LATEST_DAYS) * DAY
+    open_ = (rows.known_on[row] > day) & waiting
+    return PathState(
+        as_of=day,
+        hits=float(hits[at]),
+        total=float(total[at]),
+        losses=losses[at],
+        pending_days=made[open_],
+        pending=forecast[open_],
+    )
