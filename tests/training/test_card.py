@@ -1,0 +1,72 @@
+"""The card says what a version is, with every caveat and an interval on every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models import ModelConfig
+from training.card import model_card, summary
+from training.report import CellEvaluation, JobReport
+
+MakeEvaluation = Callable[..., CellEvaluation]
+MakeReport = Callable[..., JobReport]
+
+
+def test_each_cell_has_a_row_with_its_gain_its_interval_and_its_effective_n(
+    make_report: MakeReport,
+) -> None:
+    card = model_card(make_report())
+    # The interval is 3.2 mnat wide: a standard error of 3.2 / 3.29 = 0.9726, of which a
+    # one-sided test at 5 % with power 80 % needs 2.487.
+    for cell in ("BTC_5d", "ETH_20d"):
+        assert f"| {cell} | 1000 | 200 | +1.00 [-0.60, +2.60] | 2.42 |" in card
+
+
+def test_every_row_of_the_table_has_as_many_columns_as_its_head(make_report: MakeReport) -> None:
+    rows = [line for line in model_card(make_report()).splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 2
+    assert {row.count("|") for row in rows} == {rows[0].count("|")}
+
+
+def test_an_undefined_figure_is_called_undefined(
+    make_report: MakeReport, make_evaluation: MakeEvaluation
+) -> None:
+    card = model_card(make_report(make_evaluation(roc_auc=float("nan"))))
+    assert "| undefined |" in card
+    assert "nan" not in card.lower().split()
+
+
+def test_the_card_tells_of_survivorship_of_overlap_and_of_what_was_left_out(
+    make_report: MakeReport,
+) -> None:
+    card = model_card(make_report())
+    for caveat in (
+        "Survivorship",
+        "overlap",
+        "**Left out**: flows: no flows/IWM.csv",
+        "Not advice",
+    ):
+        assert caveat in card
+
+
+def test_the_card_names_data_configuration_and_verdict(make_report: MakeReport) -> None:
+    report = make_report()
+    card = model_card(report)
+    for text in ("d" * 64, "e" * 64, report.config.digest, "lightgbm 4.7.0", "2025-06-30"):
+        assert text in card
+    for passed, sentence in report.verdict.checks:
+        assert f"- {'passed' if passed else '**failed**'}: {sentence}" in card
+
+
+def test_the_summary_says_both_levels_of_the_gate(
+    make_report: MakeReport, make_evaluation: MakeEvaluation
+) -> None:
+    assert "fit to serve, no certified skill" in summary(make_report())
+    harmful = make_report(make_evaluation(gain_mnat=-9.0))
+    assert "NOT fit to serve, no certified skill" in summary(harmful)
+
+
+def test_experts_that_are_switched_off_are_not_described(make_report: MakeReport) -> None:
+    card = model_card(make_report(config=ModelConfig(boosting=None)))
+    assert "LightGBM" not in card
+    assert "logistic regression" in card

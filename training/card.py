@@ -1,0 +1,139 @@
+"""The model card: what a version is, how it did, what it may claim, and where it ends."""
+
+from __future__ import annotations
+
+import math
+
+from models import ModelConfig
+from training.report import CellEvaluation, JobReport
+
+SIGMAS_90 = 2 * 1.645
+"""Width of a 90 % interval of a normal mean, in standard errors."""
+DETECTABLE = 1.645 + 0.842
+"""One-sided 5 % and power 80 %, in standard errors."""
+
+COLUMNS = (
+    "cell",
+    "days",
+    "effective n",
+    "gain over climatology, mnat [90 %]",
+    "least detectable gain, mnat",
+    "log loss [90 %]",
+    "Brier skill",
+    "ROC AUC",
+    "calibration error",
+)
+
+LIMITS = """\
+- **Survivorship.** A panel of constituents put together afterwards lacks the names that left before
+  it was collected, mostly after falling. Levels of breadth are biased up in the past; changes and
+  z-scores much less. Features of breadth inherit this, and so do the figures above.
+- **Few outcomes.** Labels of h days overlap h - 1 days. *Effective n* counts what does not overlap;
+  a gain below the least detectable one could not have been told from none.
+- **Claims of skill** are corrected for the cells of this job, not for jobs run before it.
+- **Relations drift.** The figures are averages over the whole walk-forward; see the plot of
+  cumulative gain for where they come from, and the weights for what the mixture believes now.
+- **Not advice.** Costs, spreads, taxes and the size of a bet are no part of a probability. A
+  forecast without certified skill is, for all we know, the base rate.
+"""
+
+
+def summary(report: JobReport) -> str:
+    """Return one paragraph: the cells, the time span and the verdict."""
+    verdict = report.verdict
+    fit = "fit to serve" if verdict.fit_to_serve else "NOT fit to serve"
+    skill = "skill certified" if verdict.skill_certified else "no certified skill"
+    cells = ", ".join(str(evaluation.cell) for evaluation in report.evaluations)
+    return (
+        f"Daily probabilities for {len(report.evaluations)} cell(s), trained through "
+        f"{report.trained_through}: {fit}, {skill}. Cells: {cells}."
+    )
+
+
+def model_card(report: JobReport) -> str:
+    """Write the card as Markdown, deterministic but for the report's own numbers.
+
+    Figures are of out-of-sample forecasts, each made with what was known on
+    its day; ``mnat`` is a thousandth of a nat of log loss.
+    """
+    parts = [
+        "# Model card: riskon",
+        summary(report),
+        "## What it is",
+        _description(report.config),
+        "## Data",
+        _data(report),
+        "## How it did, out of sample",
+        _table(report.evaluations),
+        "Gain is the log loss of climatology minus ours: above 0 is better than the base rate. "
+        "The least detectable gain is what a one-sided test at 5 % finds four times in five.",
+        "## Verdict",
+        _checks(report),
+        "## Limits",
+        LIMITS.rstrip(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _description(config: ModelConfig) -> str:
+    experts = ["climatology (the expanding base rate)"]
+    if config.logistic is not None:
+        experts.append("penalised logistic regression")
+    if config.boosting is not None:
+        experts.append(f"LightGBM with {config.boosting.leaves} leaves")
+    return (
+        "For each asset and horizon, the probability that the close rises by more than the "
+        f"threshold. An exponentially weighted mixture of {', '.join(experts)}; climatology starts "
+        f"with {config.mixture.climatology_prior:.0%} of the weight, and weights move with "
+        f"outcomes already known. Experts are refitted every {config.refit_months} month(s).\n\n"
+        f"- Features: {', '.join(config.features.blocks)}; fund of the flows: "
+        f"{config.features.fund}\n"
+        f"- Seed: {config.seed}; configuration sha256 `{config.digest}`"
+    )
+
+
+def _data(report: JobReport) -> str:
+    lines = [
+        f"- Market `{report.market}`, sha256 `{report.data_digest}`",
+        f"- Dataset sha256 `{report.dataset_digest}`; trained through {report.trained_through}",
+        "- Libraries: " + ", ".join(f"{name} {v}" for name, v in sorted(report.versions.items())),
+    ]
+    lines += [f"- **Left out**: {name}: {why}" for name, why in sorted(report.omitted.items())]
+    return "\n".join(lines)
+
+
+def _table(evaluations: tuple[CellEvaluation, ...]) -> str:
+    rows = [COLUMNS, ("---",) + ("---:",) * (len(COLUMNS) - 1)]
+    rows += [_row(evaluation) for evaluation in evaluations]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(evaluation: CellEvaluation) -> tuple[str, ...]:
+    m = evaluation.metrics
+    error = (m["gain_mnat_upper"] - m["gain_mnat_lower"]) / SIGMAS_90
+    return (
+        str(evaluation.cell),
+        f"{m['n']:.0f}",
+        f"{m['effective_n']:.0f}",
+        f"{m['gain_mnat']:+.2f} [{m['gain_mnat_lower']:+.2f}, {m['gain_mnat_upper']:+.2f}]",
+        _number(DETECTABLE * error, ".2f"),
+        f"{m['log_loss']:.4f} [{m['log_loss_lower']:.4f}, {m['log_loss_upper']:.4f}]",
+        _number(m["brier_skill_score"], "+.2%"),
+        _number(m["roc_auc"], ".3f"),
+        _number(m["expected_calibration_error"], ".3f"),
+    )
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "undefined"
+
+
+def _checks(report: JobReport) -> str:
+    verdict = report.verdict
+    lines = [
+        f"- `fit_to_serve`: **{str(verdict.fit_to_serve).lower()}**",
+        f"- `skill_certified`: **{str(verdict.skill_certified).lower()}**",
+        "",
+    ]
+    lines += [f"- {'passed' if ok else '**failed**'}: {text}" for ok, text in verdict.checks]
+    return "\n".join(lines)

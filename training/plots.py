@@ -1,0 +1,184 @@
+"""Pictures of an evaluation, as PNG bytes that are the same for the same numbers.
+
+Figures are drawn on their own canvas: no global state of pyplot, no display.
+Colours are Okabe and Ito's, told apart by every kind of sight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.bootstrap import stationary_bootstrap_means
+from training.evaluation import MNAT, block_length
+from training.report import CellEvaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8A8A8A", "#222222"
+STACK = ("#BDBDBD", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+DPI = 110
+CLIMATOLOGY = "climatology"
+LEAST_WIDTH = 1e-4
+LEAST_SPAN = 0.02
+"""Probability shown on either side of the forecasts, so that a flat forecast has room."""
+
+
+def reliability_plot(evaluation: CellEvaluation) -> bytes:
+    """Draw forecasts against frequencies, with the band of calibrated ones and their counts.
+
+    The band holds the frequency of a bin nine times in ten if the forecasts
+    are calibrated; the lower panel shows how often each forecast was made.
+    """
+    bins = evaluation.reliability
+    figure = _figure((6.4, 7.0))
+    grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
+    axes = figure.add_subplot(grid[0])
+    below = figure.add_subplot(grid[1], sharex=axes)
+    base = evaluation.metrics["base_rate"]
+    low = max(0.0, min(float(bins.forecast.min()), base) - LEAST_SPAN)
+    high = min(1.0, max(float(bins.forecast.max()), base) + LEAST_SPAN)
+    axes.plot([low, high], [low, high], color=INK, lw=1, ls="--", label="calibrated")
+    axes.fill_between(
+        bins.forecast, bins.lower, bins.upper, color=BLUE, alpha=0.15, lw=0, label="90 % band"
+    )
+    axes.plot(bins.forecast, bins.observed, "o-", color=BLUE, ms=5, lw=1.2, label="observed")
+    axes.axhline(base, color=ORANGE, lw=1.2, ls=":", label=f"base rate {base:.3f}")
+    axes.set_ylabel("observed frequency")
+    axes.tick_params(labelbottom=False)
+    axes.legend(loc="upper left", edgecolor="none", framealpha=0.7)
+    error = evaluation.metrics["expected_calibration_error"]
+    _title(axes, f"{_question(evaluation)}: reliability", f"calibration error {error:.3f}")
+    # Bins hold equal counts, so their density tells where forecasts crowd, as a histogram's height.
+    middle = (bins.forecast[1:] + bins.forecast[:-1]) / 2
+    edges = np.concatenate([bins.forecast[:1], middle, bins.forecast[-1:]])
+    width = np.maximum(np.diff(edges), LEAST_WIDTH)
+    below.bar(edges[:-1], bins.count / width / 100, width, align="edge", color=BLUE, alpha=0.8)
+    below.axvline(base, color=ORANGE, lw=1.2, ls=":")
+    below.set_xlim(low, high)
+    below.set_ylabel("days per 0.01")
+    below.set_xlabel("forecast probability")
+    return _png(figure)
+
+
+def gain_plot(evaluation: CellEvaluation, *, seed: int = 0) -> bytes:
+    """Draw the cumulative gain over climatology, and where it would stray without skill.
+
+    The band holds the path of a forecaster without skill nine times in ten at
+    each day: zero, give or take 1.645 standard deviations of the sum to that
+    day, from a stationary bootstrap of the gains less their mean. Units are
+    mnat times days.
+    """
+    gain = evaluation.gain * MNAT
+    n = len(gain)
+    means = stationary_bootstrap_means(
+        gain - gain.mean(),
+        block_length=block_length(n, evaluation.cell.horizon_days),
+        resamples=1000,
+        seed=seed,
+    )
+    # The variance of a sum grows with its length; at the end it is that of the bootstrap.
+    reach = 1.645 * float(means.std()) * n * np.sqrt(np.arange(1, n + 1) / n)
+    figure = _figure((8.4, 4.6))
+    axes = figure.add_subplot()
+    days = evaluation.days.astype("datetime64[D]")
+    axes.fill_between(
+        days, -reach, reach, color=GREY, alpha=0.2, lw=0, label="no skill, 9 times in 10"
+    )
+    axes.axhline(0, color=INK, lw=1)
+    axes.plot(days, np.cumsum(gain), color=BLUE, lw=1.6, label="riskon")
+    axes.set_ylabel("cumulative gain, mnat x days")
+    _dates(axes)
+    axes.legend(loc="upper left", frameon=False)
+    m = evaluation.metrics
+    _title(
+        axes,
+        f"{_question(evaluation)}: gain over climatology",
+        f"mean {m['gain_mnat']:+.2f} mnat a day "
+        f"[{m['gain_mnat_lower']:+.2f}, {m['gain_mnat_upper']:+.2f}]",
+    )
+    return _png(figure)
+
+
+def weights_plot(evaluation: CellEvaluation) -> bytes:
+    """Draw the weight of each expert in the mixture over time, stacked to one."""
+    figure = _figure((8.4, 4.2))
+    axes = figure.add_subplot()
+    # Climatology lies at the bottom, in grey: what stands on it is belief in an expert.
+    names = sorted(evaluation.weights, key=lambda name: (name != CLIMATOLOGY, name))
+    colours = [STACK[i % len(STACK)] for i in range(len(names))]
+    if CLIMATOLOGY not in names:
+        colours = [STACK[1 + i % (len(STACK) - 1)] for i in range(len(names))]
+    axes.stackplot(
+        evaluation.days.astype("datetime64[D]"),
+        [evaluation.weights[name] for name in names],
+        labels=names,
+        colors=colours,
+        lw=0,
+    )
+    axes.set_ylim(0, 1)
+    axes.margins(x=0)
+    axes.set_ylabel("weight in the mixture")
+    _dates(axes)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4, frameon=False)
+    _title(axes, f"{_question(evaluation)}: whom the mixture believes", "")
+    return _png(figure)
+
+
+PLOTS: Mapping[str, Callable[[CellEvaluation], bytes]] = {
+    "gain": gain_plot,
+    "reliability": reliability_plot,
+    "weights": weights_plot,
+}
+
+
+def plots_of(evaluation: CellEvaluation) -> dict[str, bytes]:
+    """Return every plot of a cell by the name of its file, ``CELL/gain.png`` and so on."""
+    return {f"{evaluation.cell}/{name}.png": draw(evaluation) for name, draw in PLOTS.items()}
+
+
+def _question(evaluation: CellEvaluation) -> str:
+    cell = evaluation.cell
+    rise = f"above {cell.threshold:+.1%}" if cell.threshold else "up"
+    return f"{cell.asset} {rise} in {cell.horizon_days} d"
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, dpi=DPI, layout="constrained")
+
+
+def _title(axes: Axes, text: str, note: str) -> None:
+    axes.set_title(text, loc="left", fontsize=12, fontweight="bold", color=INK)
+    axes.set_title(note, loc="right", fontsize=9, color="#555555")
+
+
+def _dates(axes: Axes) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    )
+    axes.margins(x=0)
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(visible=True, color="#E6E6E6", lw=0.7)
+        axes.set_axisbelow(True)
+    held = BytesIO()
+    # The version of the library in the file's metadata would change its bytes.
+    FigureCanvasAgg(figure)
+    figure.savefig(held, format="png", dpi=DPI, metadata={"Software": None})
+    return held.getvalue()
