@@ -1,0 +1,17 @@
+"""Run migrations on the connection, and in the transaction, of :func:`riskon.database.migrate`."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from riskon.database import VERSION_TABLE
+from serving import champions, ledger  # noqa: F401 - they declare their tables
+from serving.database import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,100 @@
+"""The scores of a day for many askers: from the ledger, else scored once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from threading import Lock
+
+from models import Cell
+from serving.ledger import Ledger
+from serving.registry import Registry
+from serving.score import Score
+from serving.scorer import Scorer, scorable_days, utc_now
+from sources import Market, read_market
+
+
+class DailyScores:
+    """Answers for a day with the champion of the moment; safe to share between threads.
+
+    Parameters
+    ----------
+    registry, ledger : who speaks, and what was said.
+    market_dir : market directory to score what the ledger lacks; None to read the ledger only.
+    clock : the current instant.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        ledger: Ledger,
+        market_dir: Path | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.registry = registry
+        self.ledger = ledger
+        self.market_dir = market_dir
+        self.clock = clock
+        self._scorer: Scorer | None = None
+        self._market: tuple[object, Market] | None = None
+        self._loading, self._reading, self._scoring = Lock(), Lock(), Lock()
+
+    def scorer(self) -> Scorer:
+        """Return the champion's scorer, loaded when the champion changed.
+
+        Raises
+        ------
+        ModelNotFoundError, IntegrityError, TrackingUnavailableError, DataUnavailableError
+            If there is no champion, or it cannot be loaded.
+        """
+        champion = self.registry.champion()
+        with self._loading:
+            if self._scorer is None or self._scorer.champion != champion:
+                bundle = self.registry.load(champion)
+                self._scorer = Scorer(bundle, champion, self.ledger, self.clock)
+            return self._scorer
+
+    def scores(
+        self,
+        as_of: date | None = None,
+        assets: Sequence[str] | None = None,
+        horizons: Sequence[int] | None = None,
+    ) -> tuple[Score, ...]:
+        """Return the scores of a day, the latest by default; none where nobody can make them.
+
+        With a market directory the latest day is the market's, else the ledger's.
+        A day that lacks any of its scores is scored whole, one at a time.
+
+        Raises
+        ------
+        UnknownNameError
+            For an asset or horizon that the champion does not answer.
+        DataUnavailableError
+            If the day is outside the market or before the model's first.
+        """
+        scorer = self.scorer()
+        scorer.bundle.select(assets, horizons)
+        if self.market_dir is None or not self.market_dir.is_dir():
+            issued = self.ledger.find(as_of, assets, horizons, scorer.model.version)
+            order = {cell: place for place, cell in enumerate(scorer.bundle.cells)}
+            return tuple(
+                sorted(issued, key=lambda s: order[Cell(s.asset, s.horizon_days, s.threshold)])
+            )
+        day = as_of or scorable_days(self._read(self.market_dir), self.clock())[1]
+        found = scorer.recorded(day, assets, horizons)
+        if found is None:
+            with self._scoring:
+                if scorer.recorded(day) is None:
+                    scorer.score(self._read(self.market_dir), day)
+            found = scorer.recorded(day, assets, horizons)
+        return found or ()
+
+    def _read(self, directory: Path) -> Market:
+        """Return the market, read again when a file changed."""
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        signature = [(str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files]
+        with self._reading:
+            if self._market is None or self._market[0] != signature:
+                self._market = (signature, read_market(directory))
+            return self._market[1]

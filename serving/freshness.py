@@ -1,0 +1,49 @@
+"""How old an input may be before a score has to abstain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from features import REGISTRY, Dataset, Input
+
+STALE_AFTER_DAYS = {
+    "crypto": 1.0,
+    "prices": 7.0,
+    "constituents": 7.0,
+    "flows": 10.0,
+    "macro": 14.0,
+}
+"""Days, by folder of the market directory; ``crypto`` are prices of the crypto universe."""
+
+
+def stale_inputs(inputs: Iterable[Input], crypto: Iterable[str]) -> tuple[str, ...]:
+    """Say which inputs became known too long before T(d), each with age and limit."""
+    universe = {f"prices/{symbol}" for symbol in crypto}
+    found: list[str] = []
+    for read in inputs:
+        limit = STALE_AFTER_DAYS["crypto" if read.name in universe else read.name.split("/")[0]]
+        if read.age_days > limit:
+            found.append(f"{read.name} is {read.age_days:.1f} days old, limit {limit:g}")
+    return tuple(found)
+
+
+def stale_groups(dataset: Dataset, row: int, asset: str) -> tuple[str, ...]:
+    """Say which feature groups end too long before a day, each with age and limit.
+
+    An old row that is published again looks fresh by its ``available_at``;
+    its event date does not. A group is as old as its slowest input may be.
+    """
+    at, found = dataset.assets.index(asset), []
+    for group in REGISTRY:
+        if group.name not in dataset.groups:
+            continue
+        age = float(dataset.ages[row, at, dataset.groups.index(group.name)])
+        limit = max(
+            STALE_AFTER_DAYS["crypto" if "@asset" in role.symbols else role.folder]
+            for role in group.roles
+        )
+        if np.isfinite(age) and age > limit:
+            found.append(f"{group.name} ends {age:g} days before, limit {limit:g}")
+    return tuple(found)

@@ -1,0 +1,254 @@
+"""The ledger: every forecast that was ever issued, appended once and never changed.
+
+Each row carries the sha256 of its content and of the row before it, so that
+an edit by someone whom the triggers do not stop shows from that row on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Double,
+    Engine,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+)
+
+from serving.database import Instant, metadata, reading, writing
+from serving.score import DataRead, InputAge, Score, ScoreDriver, ScoringModel
+from sources.errors import IntegrityError
+
+FORECASTS = Table(
+    "forecasts",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("forecast_id", String(32), nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("as_of", Date, nullable=False),
+    Column("asset", String(32), nullable=False),
+    Column("horizon_days", Integer, nullable=False),
+    Column("threshold", Double, nullable=False),
+    Column("probability", Double),
+    Column("lower", Double),
+    Column("upper", Double),
+    Column("base_rate", Double),
+    Column("reason", Text),
+    Column("model_name", String(256), nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("model_digest", String(64), nullable=False),
+    Column("skill_certified", Boolean, nullable=False),
+    Column("data_digest", String(64), nullable=False),
+    Column("inputs", Text, nullable=False),
+    Column("drivers", Text, nullable=False),
+    Column("previous_hash", String(64), nullable=False),
+    Column("row_hash", String(64), nullable=False),
+    UniqueConstraint("forecast_id"),
+    # What was issued first stands.
+    UniqueConstraint(
+        "model_version", "as_of", "asset", "horizon_days", "threshold", name="uq_forecasts_question"
+    ),
+    Index("ix_forecasts_as_of", "as_of"),
+)  # fmt: skip
+
+GENESIS = "0" * 64
+"""What the first row names as the hash of the row before it."""
+
+_HASHED = tuple(c.name for c in FORECASTS.columns if c.name != "row_hash")
+_INPUTS, _DRIVERS = TypeAdapter(tuple[InputAge, ...]), TypeAdapter(tuple[ScoreDriver, ...])
+
+Question = tuple[int, date, str, int, float]
+
+
+class Ledger:
+    """Forecasts in the order they were issued."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def record(self, scores: Sequence[Score]) -> tuple[Score, ...]:
+        """Append the scores, all or none; return what the ledger holds for each.
+
+        A question that a version has answered before keeps its first answer,
+        which is returned in place of the new one.
+
+        Raises
+        ------
+        IntegrityError
+            If another bundle answered under the same version.
+        """
+        with reading(self.engine) as connection:
+            held = _held(connection, scores)
+        if any(_question(score) not in held for score in scores):
+            with writing(self.engine, "forecasts") as connection:
+                held = _held(connection, scores)
+                self._append(connection, [s for s in scores if _question(s) not in held])
+                held = _held(connection, scores)
+        answers = tuple(held[_question(score)] for score in scores)
+        for score, answer in zip(scores, answers, strict=True):
+            if score.model.digest != answer.model.digest:
+                raise IntegrityError(
+                    f"ledger, version {score.model.version} of {score.model.name}",
+                    expected=f"forecasts of bundle {score.model.digest}",
+                    found=f"forecasts of bundle {answer.model.digest}",
+                )
+        return answers
+
+    def _append(self, connection: Connection, scores: Iterable[Score]) -> None:
+        last = connection.execute(
+            select(FORECASTS.c.position, FORECASTS.c.row_hash)
+            .order_by(FORECASTS.c.position.desc())
+            .limit(1)
+        ).one_or_none()
+        end, row_hash = (0, GENESIS) if last is None else last
+        for position, score in enumerate(scores, end + 1):
+            row = {**_row(score), "position": position, "previous_hash": row_hash}
+            row_hash = _hash(row)
+            connection.execute(FORECASTS.insert().values(**row, row_hash=row_hash))
+
+    def find(
+        self,
+        as_of: date | None = None,
+        assets: Sequence[str] | None = None,
+        horizons: Sequence[int] | None = None,
+        version: int | None = None,
+    ) -> tuple[Score, ...]:
+        """Return the forecasts of a day (of the latest by default), by asset, horizon, version."""
+        table = FORECASTS.c
+        with reading(self.engine) as connection:
+            if as_of is None:
+                latest = select(func.max(table.as_of))
+                if version is not None:
+                    latest = latest.where(table.model_version == version)
+                as_of = connection.execute(latest).scalar_one()
+            asked = select(FORECASTS).where(table.as_of == as_of)
+            if version is not None:
+                asked = asked.where(table.model_version == version)
+            if assets:
+                asked = asked.where(table.asset.in_(assets))
+            if horizons:
+                asked = asked.where(table.horizon_days.in_(horizons))
+            order = (table.asset, table.horizon_days, table.threshold, table.model_version)
+            return tuple(
+                _score(row) for row in connection.execute(asked.order_by(*order)).mappings()
+            )
+
+    def get(self, forecast_id: str) -> Score | None:
+        """Return one forecast, or None where there is no such."""
+        asked = select(FORECASTS).where(FORECASTS.c.forecast_id == forecast_id)
+        with reading(self.engine) as connection:
+            row = connection.execute(asked).mappings().one_or_none()
+        return None if row is None else _score(row)
+
+    def verify(self) -> int:
+        """Check the chain from the first row to the last; return how many rows there are.
+
+        Raises
+        ------
+        IntegrityError
+            Names the first row that is not what was written, or is not there.
+        """
+        count, previous = 0, GENESIS
+        asked = select(FORECASTS).order_by(FORECASTS.c.position)
+        with (
+            reading(self.engine) as connection,
+            connection.execution_options(yield_per=1000).execute(asked) as rows,
+        ):
+            for count, row in enumerate(rows.mappings(), 1):
+                for name, expected in (
+                    ("position", count),
+                    ("previous_hash", previous),
+                    ("row_hash", _hash(row)),
+                ):
+                    if row[name] != expected:
+                        place, what = f"ledger, row {count}", name.replace("_", " ")
+                        raise IntegrityError(
+                            place, expected=f"{what} {expected}", found=str(row[name])
+                        )
+                previous = row["row_hash"]
+        return count
+
+
+def _question(score: Score) -> Question:
+    return (score.model.version, score.as_of, score.asset, score.horizon_days, score.threshold)
+
+
+def _held(connection: Connection, scores: Sequence[Score]) -> dict[Question, Score]:
+    """Return what the ledger holds of the versions and days of some scores."""
+    held: dict[Question, Score] = {}
+    for version, as_of in {(score.model.version, score.as_of) for score in scores}:
+        asked = select(FORECASTS).where(
+            FORECASTS.c.model_version == version, FORECASTS.c.as_of == as_of
+        )
+        found = (_score(row) for row in connection.execute(asked).mappings())
+        held.update({_question(score): score for score in found})
+    return held
+
+
+def _row(score: Score) -> dict[str, Any]:
+    return {
+        "forecast_id": score.forecast_id,
+        "issued_at": score.issued_at,
+        "as_of": score.as_of,
+        "asset": score.asset,
+        "horizon_days": score.horizon_days,
+        "threshold": score.threshold,
+        "probability": score.probability,
+        "lower": score.lower,
+        "upper": score.upper,
+        "base_rate": score.base_rate,
+        "reason": score.reason,
+        "model_name": score.model.name,
+        "model_version": score.model.version,
+        "model_digest": score.model.digest,
+        "skill_certified": score.model.skill_certified,
+        "data_digest": score.data.digest,
+        "inputs": _INPUTS.dump_json(score.data.inputs).decode(),
+        "drivers": _DRIVERS.dump_json(score.drivers).decode(),
+    }
+
+
+def _score(row: Mapping[Any, Any]) -> Score:
+    return Score(
+        **{
+            name: row[name]
+            for name in Score.model_fields
+            if name in FORECASTS.c and name != "drivers"
+        },
+        abstained=row["probability"] is None,
+        model=ScoringModel(
+            name=row["model_name"],
+            version=row["model_version"],
+            digest=row["model_digest"],
+            skill_certified=row["skill_certified"],
+        ),
+        data=DataRead(digest=row["data_digest"], inputs=_INPUTS.validate_json(row["inputs"])),
+        drivers=_DRIVERS.validate_json(row["drivers"]),
+    )
+
+
+def _hash(row: Mapping[Any, Any]) -> str:
+    """Return the sha256 of a row's columns but the last, in order, as JSON."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, datetime):
+            return value.isoformat(timespec="microseconds")
+        return value.isoformat() if isinstance(value, date) else value
+
+    content = json.dumps([plain(row[name]) for name in _HASHED], allow_nan=False)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,254 @@
+"""The scorer: a day of a market in, one score for each question out, none of them made twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from features import Dataset, Input, build_dataset
+from models import Cell, Forecast, ModelBundle
+from serving.champions import Champion
+from serving.freshness import stale_groups, stale_inputs
+from serving.ledger import Ledger
+from serving.score import DataRead, InputAge, Score, ScoreDriver, ScoringModel, forecast_id
+from sources import Market, as_of_instant
+from sources.errors import DataUnavailableError, LookAheadError
+
+logger = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """Return the current instant."""
+    return datetime.now(UTC)
+
+
+def latest_finished_day(now: datetime) -> date:
+    """Return the last day d whose T(d), the midnight after it, has come.
+
+    Examples
+    --------
+    >>> latest_finished_day(datetime(2025, 6, 21, 0, 0, tzinfo=UTC))
+    datetime.date(2025, 6, 20)
+    """
+    return now.astimezone(UTC).date() - timedelta(days=1)
+
+
+def scorable_days(market: Market, now: datetime) -> tuple[date, date]:
+    """Return the first and the last finished day of a market's crypto bars.
+
+    Raises
+    ------
+    DataUnavailableError
+        If the market has no such bar.
+    """
+    end = pd.Timestamp(latest_finished_day(now))
+    dates = [market.prices[symbol]["date"] for symbol in market.crypto]
+    finished = [days[days <= end] for days in dates]
+    finished = [days for days in finished if len(days)]
+    if not finished:
+        raise DataUnavailableError(
+            f"{market.name}: needed daily bars of a crypto asset; found none", source="prices"
+        )
+    first, last = min(d.min() for d in finished), max(d.max() for d in finished)
+    return first.date(), last.date()
+
+
+class Scorer:
+    """Scores days with the champion's bundle, through the ledger.
+
+    Parameters
+    ----------
+    bundle : the champion's, loaded and checked.
+    champion : who speaks; its digest is the bundle's.
+    ledger : where scores are kept; what it holds is not computed again.
+    clock : the current instant.
+    """
+
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        champion: Champion,
+        ledger: Ledger,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.bundle = bundle
+        self.champion = champion
+        self.ledger = ledger
+        self.clock = clock
+        self.model = ScoringModel(
+            name=champion.name,
+            version=champion.version,
+            digest=champion.digest,
+            skill_certified=champion.skill_certified,
+        )
+
+    def recorded(
+        self,
+        as_of: date,
+        assets: Sequence[str] | None = None,
+        horizons: Sequence[int] | None = None,
+    ) -> tuple[Score, ...] | None:
+        """Return a day's scores from the ledger, in the bundle's order; None unless all are there.
+
+        Raises
+        ------
+        UnknownNameError
+            For an asset or horizon that the bundle does not answer.
+        """
+        cells = self.bundle.select(assets, horizons)
+        found = {s.forecast_id: s for s in self.ledger.find(as_of, version=self.model.version)}
+        ids = [self._id(cell, as_of) for cell in cells]
+        return tuple(found[i] for i in ids) if all(i in found for i in ids) else None
+
+    def score(
+        self,
+        market: Market,
+        as_of: date | None = None,
+        assets: Sequence[str] | None = None,
+        horizons: Sequence[int] | None = None,
+    ) -> tuple[Score, ...]:
+        """Score a day (the latest with crypto bars by default), and record it, all or nothing.
+
+        Reads what was known at T(d) and nothing later. What the ledger holds
+        stands; a warning says so where the market now reads differently.
+
+        Raises
+        ------
+        UnknownNameError
+            For an asset or horizon that the bundle does not answer.
+        DataUnavailableError
+            If the day is not over, outside the market's bars, or before the model's first.
+        LookAheadError
+            If a table holds a row that became known later.
+        SchemaError
+            If the market lacks an input that the model was trained with.
+        """
+        cells = self.bundle.select(assets, horizons)
+        first, last = scorable_days(market, self.clock())
+        day = last if as_of is None else as_of
+        if not first <= day <= last:
+            raise DataUnavailableError(
+                f"as of {day}: needed a finished day from {first} to {last}; found none",
+                source="prices",
+                as_of=day.isoformat(),
+            )
+        instant = as_of_instant(pd.Timestamp(day))
+        cut = market.as_of(instant)
+        _refuse_look_ahead(cut, instant)
+        digest = cut.digest()
+        answers = self.recorded(day, assets, horizons)
+        if answers is None:
+            answers = self.ledger.record(self._scores(cut, day, cells, digest))
+        if any(score.data.digest != digest for score in answers):
+            logger.warning(
+                "as of %s: the forecasts issued before stand, though the market now reads "
+                "differently: needed data %s; found %s", day, answers[0].data.digest, digest,
+            )  # fmt: skip
+        return answers
+
+    def _scores(
+        self, cut: Market, day: date, cells: Sequence[Cell], digest: str
+    ) -> tuple[Score, ...]:
+        as_of = pd.Timestamp(day)
+        needed = dict.fromkeys(cell.asset for cell in cells)
+        # The others have no dataset row on the day, and make none of the rest's.
+        present = [a for a in needed if a in cut.crypto and (cut.prices[a]["date"] == as_of).any()]
+        dataset = build_dataset(cut, present, self.bundle.config.features) if present else None
+        forecasts = {
+            cell: self.bundle.forecast(dataset, cell, np.datetime64(day, "D"))
+            for cell in cells
+            if dataset is not None and cell.asset in present
+        }
+        speaks = [self.bundle.snapshots[cell][0].fit_as_of for cell in cells]
+        if np.datetime64(day, "D") < min(speaks):
+            raise DataUnavailableError(
+                f"as of {day}: needed a day from {min(speaks)}, the model's first, on; "
+                "found an earlier one",
+                source="model",
+                as_of=day.isoformat(),
+            )
+        issued_at = self.clock().astimezone(UTC)
+        scores: list[Score] = []
+        for cell in cells:
+            inputs: tuple[Input, ...] = ()
+            reason = f"no bar of {cell.asset} on the day"
+            made = forecasts.get(cell)
+            if dataset is not None and cell.asset in present:
+                inputs = _inputs_of(dataset, cell.asset)
+                reason = f"the model first speaks on {self.bundle.snapshots[cell][0].fit_as_of}"
+            if made is not None and dataset is not None:
+                reason = made.reason or _stale(dataset, dataset.position(as_of), cell, inputs, cut)
+            scores.append(self._score(cell, day, issued_at, made, reason, digest, inputs))
+        return tuple(scores)
+
+    def _score(
+        self,
+        cell: Cell,
+        day: date,
+        issued_at: datetime,
+        made: Forecast | None,
+        reason: str,
+        digest: str,
+        inputs: Sequence[Input],
+    ) -> Score:
+        said = made if made is not None and not reason else None
+        return Score(
+            forecast_id=self._id(cell, day),
+            as_of=day,
+            issued_at=issued_at,
+            asset=cell.asset,
+            horizon_days=cell.horizon_days,
+            threshold=cell.threshold,
+            probability=said.probability if said else None,
+            lower=said.lower if said else None,
+            upper=said.upper if said else None,
+            base_rate=made.base_rate if made else None,
+            abstained=said is None,
+            reason=reason or None,
+            model=self.model,
+            data=DataRead(
+                digest=digest,
+                inputs=tuple(
+                    InputAge(
+                        name=read.name,
+                        available_at=read.available_at.to_pydatetime(),
+                        age_days=read.age_days,
+                    )
+                    for read in inputs
+                ),
+            ),
+            drivers=tuple(
+                ScoreDriver(feature=d.feature, value=d.value, contribution=d.contribution)
+                for d in (said.drivers if said else ())
+            ),
+        )
+
+    def _id(self, cell: Cell, day: date) -> str:
+        return forecast_id(self.model, day, cell.asset, cell.horizon_days, cell.threshold)
+
+
+def _inputs_of(dataset: Dataset, asset: str) -> tuple[Input, ...]:
+    """Return the inputs of one asset: its score must not depend on which others were asked for."""
+    others = {f"prices/{other}" for other in dataset.assets if other != asset}
+    return tuple(read for read in dataset.inputs if read.name not in others)
+
+
+def _stale(dataset: Dataset, row: int, cell: Cell, inputs: Iterable[Input], cut: Market) -> str:
+    found = (*stale_inputs(inputs, cut.crypto), *stale_groups(dataset, row, cell.asset))
+    return f"stale: {'; '.join(found)}" if found else ""
+
+
+def _refuse_look_ahead(cut: Market, instant: pd.Timestamp) -> None:
+    """Check that no table holds a row that became known after T(d)."""
+    latest = {
+        f"{folder}/{name}": table["available_at"].max() for folder, name, table in cut.tables()
+    }
+    if cut.panel is not None and len(cut.panel.available_at):
+        latest["constituents/closes"] = pd.Timestamp(cut.panel.available_at.max(), tz="UTC")
+    for name, known in latest.items():
+        if known > instant:
+            raise LookAheadError(name, available_at=known.isoformat(), as_of=instant.isoformat())
