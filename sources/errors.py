@@ -11,6 +11,7 @@
     ├── UnknownNameError (LookupError)    .kind .name .known             HTTP 422, exit 2
     ├── ModelNotFoundError (LookupError)  .name .alias                   HTTP 503, exit 4
     ├── PromotionRefusedError             .version .reasons                       exit 1
+    ├── RefusedError                                                      exit 2
     ├── TrackingUnavailableError          .uri                                    exit 1
     └── IntegrityError                    .path .expected .found         HTTP 503, exit 5
 
@@ -124,6 +125,12 @@ class PromotionRefusedError(RiskonError):
     def __init__(self, version: int, reasons: Sequence[str]) -> None:
         self.version, self.reasons = version, tuple(reasons)
         super().__init__(f"version {version} refused: {'; '.join(self.reasons)}")
+
+
+class RefusedError(RiskonError):
+    """Something asked for that would be unsafe as things are set."""
+
+    exit_code = 2
 
 
 class TrackingUnavailableError(RiskonError):

@@ -1,0 +1,210 @@
+"""The command line. Heavy imports live in the commands that need them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="riskon",
+    help="Calibrated daily probabilities for crypto returns, from US small-cap highs, "
+    "flows and breadth.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+class Format(StrEnum):
+    """How a command prints its result."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+Market = Annotated[
+    Path | None,
+    typer.Option(help="Market directory.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"),
+]
+Assets = Annotated[
+    list[str] | None, typer.Option("--asset", help="Crypto symbol; repeat.  [default: all]")
+]
+Horizons = Annotated[
+    list[int] | None,
+    typer.Option("--horizon", help="Horizon in calendar days; repeat.  [default: 1, 5, 20]"),
+]
+Thresholds = Annotated[
+    list[float] | None,
+    typer.Option("--threshold", help="Fractional return to exceed; repeat.  [default: 0]"),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="Model configuration, TOML.  [default: built in]")
+]
+Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes side by side.  [default: one a core]")
+]
+Output = Annotated[Path, typer.Option(help="File to write.")]
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")] = False,
+) -> None:
+    """Give calibrated daily probabilities for crypto returns, from US small-cap signals."""
+    if debug:
+        os.environ["RISKON_DEBUG"] = "1"
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 1,
+    world: Annotated[str, typer.Option(help="World to simulate.")] = "flow",
+) -> None:
+    """Run the whole path on a simulated market: no network, no keys."""
+    from riskon.demo import run_demo
+
+    run_demo(world, seed)
+
+
+@app.command()
+def simulate(
+    market: Annotated[Path, typer.Option(help="Directory to write.")],
+    world: Annotated[str, typer.Option(help="World to simulate.")] = "flow",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same market.")] = 0,
+    years: Annotated[float, typer.Option(min=2, max=40, help="Length in years.")] = 12.0,
+    strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
+) -> None:
+    """Write a simulated market and, in truth.csv, the true probability of every day."""
+    from riskon.commands import simulate as command
+
+    command(market, world, seed, years, strength)
+
+
+@app.command()
+def dataset(
+    asset: Annotated[str, typer.Option(help="Crypto symbol.")],
+    horizon: Annotated[int, typer.Option(help="Horizon in calendar days.")],
+    output: Output,
+    market: Market = None,
+    threshold: Annotated[float, typer.Option(help="Fractional return to exceed.")] = 0.0,
+    config: Config = None,
+) -> None:
+    """Write the point-in-time dataset of one asset and horizon (.parquet or .csv)."""
+    from riskon.commands import dataset as command
+
+    command(market, asset, horizon, threshold, config, output)
+
+
+@app.command()
+def backtest(
+    market: Market = None,
+    asset: Assets = None,
+    horizon: Horizons = None,
+    threshold: Thresholds = None,
+    start: Day = None,
+    end: Day = None,
+    config: Config = None,
+    output: Annotated[Path, typer.Option(help="Predictions to write.")] = Path("predictions.csv"),
+    format: Annotated[Format, typer.Option(help="Of the printed scores.")] = Format.TABLE,
+    workers: Workers = None,
+) -> None:
+    """Walk forward, out of sample only; write the predictions and print the scores."""
+    from riskon.commands import backtest as command
+
+    command(market, asset, horizon, threshold, start, end, config, output, format.value, workers)
+
+
+@app.command()
+def train(
+    market: Market = None,
+    asset: Assets = None,
+    horizon: Horizons = None,
+    threshold: Thresholds = None,
+    config: Config = None,
+    experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "riskon",
+    format: Annotated[Format, typer.Option(help="Of the printed scores.")] = Format.TABLE,
+    workers: Workers = None,
+) -> None:
+    """Fit, evaluate, track in MLflow, and register a version."""
+    from riskon.commands import train as command
+
+    command(market, asset, horizon, threshold, config, experiment, format.value, workers)
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(min=1, help="Registered version.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded.")],
+    override: Annotated[bool, typer.Option("--override", help="Promote against the gate.")] = False,
+) -> None:
+    """Make a version the champion, through the gate."""
+    from riskon.commands import promote as command
+
+    command(version, reason, override)
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; recorded.")] = "rollback",
+) -> None:
+    """Make the champion before this one the champion again."""
+    from riskon.commands import rollback as command
+
+    command(reason)
+
+
+@app.command()
+def score(
+    market: Market = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="As-of day.  [default: the latest]")
+    ] = None,
+    asset: Assets = None,
+    horizon: Horizons = None,
+    format: Annotated[Format, typer.Option(help="Of the scores.")] = Format.TABLE,
+) -> None:
+    """Print the champion's probability scores, and write them to the ledger."""
+    from riskon.commands import score as command
+
+    command(market, as_of, asset, horizon, format.value)
+
+
+@app.command()
+def serve(
+    market: Market = None,
+    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    """Serve the scores over REST."""
+    from riskon.commands import serve as command
+
+    command(market, host, port)
+
+
+def main() -> None:
+    """Run the command line: one line on stderr for an error, and an exit code that tells which."""
+    try:
+        app(standalone_mode=True)
+    except BrokenPipeError:
+        # The reader (head, less) has what it wanted; say nothing more, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+    except Exception as error:
+        from riskon.failures import exit_code, explain
+
+        if os.environ.get("RISKON_DEBUG"):
+            raise
+        typer.echo(f"riskon: {explain(error)}", err=True)
+        sys.exit(exit_code(error))

@@ -1,0 +1,272 @@
+"""What each command does, once its words are parsed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from features import build_dataset
+from models import ModelConfig
+from riskon import output as out
+from riskon.wiring import default_workers, model_config, open_market, progress, settings, status
+from sources.errors import DataUnavailableError, SchemaError
+from sources.market import Market
+from training.job import Job, check_request, run_job
+
+Words = Sequence[str] | None
+Numbers = Sequence[float] | None
+
+
+def simulate(directory: Path, world: str, seed: int, years: float, strength: float) -> None:
+    """Write a simulated market."""
+    from sources.simulated import simulate_market, write_simulated
+
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise DataUnavailableError(
+            f"{directory}: needed a new or empty directory to write a market to; found files",
+            source=str(directory),
+        )
+    simulated = simulate_market(world, seed=seed, years=years, strength=strength)
+    with status(f"writing {directory}"):
+        write_simulated(simulated, directory)
+    out.note(f"Wrote world {world!r}, seed {seed}, to {directory} (truth.csv holds p*).")
+
+
+def dataset(
+    market: Path | None,
+    asset: str,
+    horizon: int,
+    threshold: float,
+    config: Path | None,
+    output: Path,
+) -> None:
+    """Write one asset's point-in-time rows."""
+    if output.suffix not in (".parquet", ".csv"):
+        raise SchemaError(str(output), expected="a name ending in .parquet or .csv", found="other")
+    chosen = model_config(config)
+    opened = open_market(market)
+    assets, _ = check_request(opened, [asset], [horizon])
+    built = build_dataset(opened, assets, chosen.features)
+    table = built.frame(asset, horizon, threshold)
+    if output.suffix == ".csv":
+        content = table.to_csv(index=False, lineterminator="\n", date_format="%Y-%m-%d").encode()
+        out.write_atomically(output, lambda file: file.write(content))
+    else:
+        out.write_atomically(
+            output,
+            lambda file: table.to_parquet(file, index=False, write_page_checksum=True),
+        )
+    _say_omitted(built.omitted)
+    out.note(
+        f"Wrote {len(table)} rows x {len(built.names)} features to {output} "
+        f"(sha256 of the features {built.digest[:12]}...)."
+    )
+
+
+def backtest(
+    market: Path | None,
+    assets: Words,
+    horizons: Sequence[int] | None,
+    thresholds: Numbers,
+    start: str | None,
+    end: str | None,
+    config: Path | None,
+    output: Path,
+    form: str,
+    workers: int | None,
+) -> None:
+    """Walk forward; write predictions.csv and print the scores."""
+    from training.evaluation import evaluate
+    from training.walkforward import predictions
+
+    first, last = _day("--start", start), _day("--end", end)
+    opened = open_market(market)
+    job = _run(opened, assets, horizons, thresholds, model_config(config), workers)
+    table = predictions(job.runs, start=first, end=last)
+    if table.empty:
+        raise DataUnavailableError(
+            f"{opened.name}: needed forecasts from {start or 'the first'} to {end or 'the last'}; "
+            f"found none (they run from {_span(job)})",
+            source=opened.name,
+        )
+    content = out.predictions_csv(table)
+    out.write_atomically(output, lambda file: file.write(content))
+    if first is None and last is None:
+        evaluations = job.report.evaluations
+    else:
+        evaluations = evaluate(job.runs, start=first, end=last)
+    out.print_evaluations(evaluations, form)
+    out.note(f"Wrote {len(table)} predictions to {output}.")
+
+
+def train(
+    market: Path | None,
+    assets: Words,
+    horizons: Sequence[int] | None,
+    thresholds: Numbers,
+    config: Path | None,
+    experiment: str,
+    form: str,
+    workers: int | None,
+) -> int:
+    """Train, track, register; return the version."""
+    chosen = model_config(config)
+    open_tracking()
+    opened = open_market(market)
+    job = _run(opened, assets, horizons, thresholds, chosen, workers)
+    version = track(job, experiment)
+    out.print_evaluations(job.report.evaluations, form)
+    out.print_verdict(job.report.verdict)
+    out.note(f"Registered version {version} of model riskon.")
+    out.note(f'Next: riskon promote {version} --reason "..."')
+    return version
+
+
+def open_tracking() -> None:
+    """Make sure that the tracking store answers, before any work is done."""
+    from training.tracking import check_tracking, is_new_store
+
+    where = settings()
+    if is_new_store(where.tracking):
+        out.note(f"Making the tracking database {where.home / 'mlflow.db'}, once.")
+    with status("asking the tracking store"):
+        check_tracking(where.tracking)
+
+
+def track(job: Job, experiment: str) -> int:
+    """Track a finished job with its plots; return the version registered."""
+    from training.plots import gain_plot, reliability_plot, weights_plot
+    from training.tracking import track_job
+
+    where = settings()
+    with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
+        bundle = job.bundle.save(Path(folder) / "bundle")
+        plots = {
+            f"{e.cell}/{kind}.png": draw(e)
+            for e in job.report.evaluations
+            for kind, draw in (
+                ("reliability", reliability_plot),
+                ("gain", gain_plot),
+                ("weights", weights_plot),
+            )
+        }
+        where.artifacts.mkdir(parents=True, exist_ok=True)
+        tracked = track_job(
+            job.report,
+            Path(folder) / "bundle",
+            bundle.digest,
+            uri=where.tracking,
+            artifacts=where.artifacts,
+            experiment=experiment,
+            plots=plots,
+            dataset_tables=job.dataset.inputs,
+        )
+    return tracked.version
+
+
+def promote(version: int, reason: str, override: bool) -> None:
+    """Make a version the champion."""
+    from riskon.services import open_serving
+
+    champion = open_serving()[0].promote(version, reason=reason, override=override)
+    skill = "certified" if champion.skill_certified else "not certified"
+    out.note(f"Version {champion.version} is the champion (skill {skill}).")
+    out.note("Next: riskon score")
+
+
+def rollback(reason: str) -> None:
+    """Make the champion before this one the champion again."""
+    from riskon.services import open_serving
+
+    champion = open_serving()[0].rollback(reason)
+    out.note(f"Version {champion.version} is the champion again.")
+
+
+def score(
+    market: Path | None,
+    as_of: str | None,
+    assets: Words,
+    horizons: Sequence[int] | None,
+    form: str,
+) -> None:
+    """Print the champion's scores, and write them to the ledger."""
+    from riskon.services import open_scorer
+    from serving import scores_table
+
+    day = _day("--as-of", as_of)
+    scorer = open_scorer()
+    scores = scorer.score(
+        open_market(market),
+        None if day is None else day.date(),
+        assets=assets or None,
+        horizons=horizons or None,
+    )
+    if form == "table":
+        title, columns, rows = scores_table(scores)
+        out.print_table(title, columns, rows)
+    elif form == "json":
+        out.print_rows([s.to_json() for s in scores], form)
+    else:
+        out.print_rows([s.to_row() for s in scores], form)
+
+
+def serve(market: Path | None, host: str, port: int) -> None:
+    """Serve the scores over REST until stopped."""
+    from riskon.services import run_server
+
+    run_server(market, host, port)
+
+
+def _run(
+    market: Market,
+    assets: Words,
+    horizons: Sequence[int] | None,
+    thresholds: Numbers,
+    config: ModelConfig,
+    workers: int | None,
+) -> Job:
+    chosen, days = check_request(market, assets or (), horizons or ())
+    levels = tuple(dict.fromkeys(thresholds or (0.0,)))
+    count = len(chosen) * len(days) * len(levels)
+    with progress("walking forward", count) as advance:
+        job = run_job(
+            market,
+            chosen,
+            days,
+            config,
+            thresholds=levels,
+            workers=workers or default_workers(),
+            done=advance,
+        )
+    _say_omitted(job.dataset.omitted)
+    return job
+
+
+def _say_omitted(omitted: object) -> None:
+    if isinstance(omitted, dict):
+        for group, missing in omitted.items():
+            out.note(f"Feature group {group!r} left out: the market has no {missing}.")
+
+
+def _day(flag: str, text: str | None) -> pd.Timestamp | None:
+    """Parse a day strictly: 2025-06-20 and nothing else."""
+    if text is None:
+        return None
+    try:
+        day = pd.to_datetime(text, format="%Y-%m-%d")
+        exact = day.strftime("%Y-%m-%d") == text
+    except ValueError:
+        exact = False
+    if not exact:
+        import typer
+
+        raise typer.BadParameter(f"{flag}: needed a day as YYYY-MM-DD; found {text[:20]!r}")
+    return day.as_unit("us")
+
+
+def _span(job: Job) -> str:
+    paths = [run.path.days for run in job.runs.values()]
+    return f"{min(days[0] for days in paths)} to {max(days[-1] for days in paths)}"

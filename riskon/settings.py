@@ -1,0 +1,56 @@
+"""Where things are: read from the environment once, and passed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Deployment settings, ``RISKON_*`` and MLflow's own variable.
+
+    All state lives under ``home`` unless a URL moves it to a server.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RISKON_", frozen=True, extra="ignore")
+
+    home: Path = Path(".riskon")
+    market: Path | None = None
+    database_url: SecretStr | None = None
+    tracking_uri: str | None = Field(
+        default=None, validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri")
+    )
+    api_keys: SecretStr | None = None
+    """Comma-separated keys that may read the API; kept hashed once read."""
+    allowed_hosts: str = "127.0.0.1,localhost,[::1]"
+
+    @property
+    def market_directory(self) -> Path:
+        """The market to read: as set, else ``home/market``."""
+        return self.market or self.home / "market"
+
+    @property
+    def database(self) -> str:
+        """URL of the ledger's database."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.home / 'riskon.db').resolve()}"
+
+    @property
+    def tracking(self) -> str:
+        """URI of the tracking server or file."""
+        return self.tracking_uri or f"sqlite:///{(self.home / 'mlflow.db').resolve()}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of artifacts and cached bundles."""
+        return (self.home / "artifacts").resolve()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys, in clear; hash them and let go of them."""
+        if self.api_keys is None:
+            return ()
+        return tuple(k.strip() for k in self.api_keys.get_secret_value().split(",") if k.strip())
