@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +20,7 @@ from features.registry import REGISTRY, Group, Role, Tables
 from sources.errors import DataUnavailableError, UnknownNameError
 from sources.market import Market
 
-VOLATILITY_HALFLIFE_DAYS = 30.0
+VOLATILITY_HALFLIFE_DAYS = 15.0
 
 
 class FeatureConfig(BaseModel):
@@ -28,7 +28,7 @@ class FeatureConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    blocks: tuple[str, ...] = ("momentum", "highs", "flows", "breadth", "crypto")
+    blocks: tuple[str, ...] = ("momentum", "highs", "flows", "breadth", "crypto", "liquidity")
     fund: str = "IWM"
 
 
@@ -129,7 +129,11 @@ class Dataset:
 
 
 def build_dataset(
-    market: Market, assets: Sequence[str], config: FeatureConfig | None = None
+    market: Market,
+    assets: Sequence[str],
+    config: FeatureConfig | None = None,
+    *,
+    not_yet_listed: bool = False,
 ) -> Dataset:
     """Build the features of some assets on every calendar day since the first of their bars.
 
@@ -139,14 +143,18 @@ def build_dataset(
     Raises
     ------
     UnknownNameError
-        For an asset that the market has no prices of; lists those it has.
+        For an asset that the market has no prices of; lists those it has. With
+        ``not_yet_listed`` such an asset has no value on any day instead.
     DataUnavailableError
         Where a folder is there but lacks the table that a block needs.
     """
     config = config or FeatureConfig()
     for asset in assets:
         if asset not in market.crypto:
-            raise UnknownNameError("asset", asset, market.crypto)
+            if not not_yet_listed or not market.crypto:
+                raise UnknownNameError("asset", asset, market.crypto)
+            empty = market.prices[market.crypto[0]].iloc[:0]
+            market = replace(market, prices={**market.prices, asset: empty})
     days = _days(market, assets)
     groups, omitted = _available(REGISTRY.select(config.blocks), market, config)
     columns: list[np.ndarray] = []
@@ -179,7 +187,7 @@ def build_dataset(
 
 
 def _days(market: Market, assets: Sequence[str]) -> pd.DatetimeIndex:
-    tables = [market.prices[asset] for asset in assets]
+    tables = [market.prices[asset] for asset in assets if len(market.prices[asset])]
     first = min(table["date"].iloc[0] for table in tables)
     last = max(first_day_known(utc(table["available_at"])).max() for table in tables)
     return pd.date_range(first, pd.Timestamp(last), freq="D", unit="us")

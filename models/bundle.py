@@ -25,14 +25,15 @@ from typing import Any
 import numpy as np
 
 from features import Dataset
-from models.cells import Cell, rows_of
+from models.cells import Cell
 from models.config import ModelConfig
 from models.experts import Expert
 from models.forecast import Forecast, forecast
 from models.mixture import PathState, Snapshot
+from models.online import cell_rows, online_rows
 from sources.errors import IntegrityError, SchemaError, UnknownNameError
 
-FORMAT = 1
+FORMAT = 2
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "pandas")
 
 
@@ -49,6 +50,7 @@ class ModelBundle:
     ----------
     config : what the model is.
     snapshots : cell -> experts and mixture state, one a refit, ascending.
+    pool : (a,) assets that evidence was pooled over.
     names : (f,) feature names the experts were fitted on.
     trained_through : last as-of day that training read.
     data_digest : sha256 of the rows training read.
@@ -58,6 +60,7 @@ class ModelBundle:
 
     config: ModelConfig
     snapshots: Mapping[Cell, tuple[Snapshot, ...]]
+    pool: tuple[str, ...]
     names: tuple[str, ...]
     trained_through: np.datetime64
     data_digest: str
@@ -102,14 +105,24 @@ class ModelBundle:
             and (not horizons or cell.horizon_days in horizons)
         )
 
-    def forecast(self, dataset: Dataset, cell: Cell, as_of: np.datetime64) -> Forecast | None:
-        """Forecast one cell as of a day; None before the first day this version speaks of.
+    def forecast(
+        self, dataset: Dataset, cells: Sequence[Cell], as_of: np.datetime64
+    ) -> dict[Cell, Forecast | None]:
+        """Forecast some cells as of a day; None before the first day a cell's experts speak of.
+
+        The dataset holds all the assets of ``pool``, whatever is asked for.
 
         Raises
         ------
         SchemaError
             If the dataset's features are not those the experts were fitted on.
         """
+        if dataset.assets != self.pool:
+            raise SchemaError(
+                dataset_name(dataset),
+                expected=f"the assets evidence was pooled over, {', '.join(self.pool)}",
+                found=", ".join(dataset.assets),
+            )
         if dataset.names != self.names:
             lost = [name for name in self.names if name not in dataset.names]
             new = [name for name in dataset.names if name not in self.names]
@@ -118,8 +131,13 @@ class ModelBundle:
                 expected=f"the {len(self.names)} features of the model",
                 found=f"{len(dataset.names)}, missing {lost}, unknown {new}",
             )
-        made = forecast(rows_of(dataset, cell), self.snapshots[cell], as_of, self.config)
-        return None if made is None else made[0]
+        online = online_rows(dataset, cells, self.config)
+        found: dict[Cell, Forecast | None] = {}
+        for cell in cells:
+            rows = cell_rows(dataset, cell, online, self.config)
+            made = forecast(rows, self.snapshots[cell], as_of, self.config)
+            found[cell] = None if made is None else made[0]
+        return found
 
     def save(self, directory: FilePath) -> ModelBundle:
         """Write the bundle to an empty or new directory; return it with its digest."""
@@ -136,6 +154,7 @@ class ModelBundle:
             "config": self.config.model_dump(mode="json"),
             "config_digest": self.config.digest,
             "cells": [[c.asset, c.horizon_days, c.threshold] for c in self.cells],
+            "pool": list(self.pool),
             "features": list(self.names),
             "trained_through": str(self.trained_through),
             "data_digest": self.data_digest,
@@ -198,6 +217,7 @@ class ModelBundle:
         return cls(
             config=ModelConfig.model_validate(head["config"]),
             snapshots=snapshots,
+            pool=tuple(head["pool"]),
             names=tuple(head["features"]),
             trained_through=np.datetime64(head["trained_through"], "D"),
             data_digest=head["data_digest"],
@@ -223,6 +243,7 @@ def _state_to_json(state: PathState) -> dict[str, Any]:
         "losses": state.losses.tolist(),
         "pending_days": [str(day) for day in state.pending_days],
         "pending": state.pending.tolist(),
+        "reference": None if state.reference is None else _state_to_json(state.reference),
     }
 
 
@@ -235,6 +256,7 @@ def _state_from_json(kept: Mapping[str, Any]) -> PathState:
         losses=losses,
         pending_days=np.array(kept["pending_days"], dtype="datetime64[D]"),
         pending=np.array(kept["pending"], dtype="float64").reshape(-1, len(losses)),
+        reference=None if kept["reference"] is None else _state_from_json(kept["reference"]),
     )
 
 

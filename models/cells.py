@@ -38,6 +38,9 @@ class CellRows:
     volatility : (n,) float64, daily, known at T(d).
     outcome, forward_return : (n,) float64, NaN where there is no label.
     known_on : (n,) datetime64[D], first as-of day that may learn from the row.
+    online : what the signals say of this asset and horizon, or None where there are none.
+    reference : the rows of the same asset and horizon at threshold 0, or None at threshold 0.
+        Experts and weights are learned there, and moved to the threshold.
     """
 
     cell: Cell
@@ -49,6 +52,8 @@ class CellRows:
     outcome: np.ndarray
     forward_return: np.ndarray
     known_on: np.ndarray
+    online: OnlineRows | None = None
+    reference: CellRows | None = None
 
     def labelled_by(self, as_of: np.datetime64) -> np.ndarray:
         """Return (n,) bool: rows whose outcome is known at T(as_of)."""
@@ -61,6 +66,24 @@ class CellRows:
         return rows
 
 
+@dataclass(frozen=True)
+class OnlineRows:
+    """What the signals say of one asset and horizon, a row an as-of day.
+
+    Attributes
+    ----------
+    drift : (n,) expected daily return without signals, in volatilities.
+    parts : (n, k) what each signal adds to the h-day return, in its deviations.
+    names : (k,) of the signals.
+    rule : (n,) what the claims' rules assert, as ``parts``.
+    """
+
+    drift: np.ndarray
+    parts: np.ndarray
+    names: tuple[str, ...]
+    rule: np.ndarray
+
+
 def cells_of(
     assets: Sequence[str], horizons: Sequence[int], thresholds: Sequence[float] = (0.0,)
 ) -> tuple[Cell, ...]:
@@ -69,18 +92,38 @@ def cells_of(
     return tuple(dict.fromkeys(cells))
 
 
-def rows_of(dataset: Dataset, cell: Cell) -> CellRows:
-    """Cut the rows of one cell out of a dataset."""
+def rows_of(
+    dataset: Dataset,
+    cell: Cell,
+    online: OnlineRows | None = None,
+    classifier_features: Sequence[str] | None = None,
+) -> CellRows:
+    """Cut the rows of one cell out of a dataset.
+
+    Parameters
+    ----------
+    online : what the signals say of the cell's asset and horizon.
+    classifier_features : those the classifiers are fitted on; all by default.
+    """
     at = dataset.assets.index(cell.asset)
     labels = dataset.labels(cell.asset, cell.horizon_days, cell.threshold)
+    chosen = [n for n in dataset.names if classifier_features is None or n in classifier_features]
+    reference = None
+    if cell.threshold != 0:
+        level = Cell(cell.asset, cell.horizon_days)
+        reference = rows_of(dataset, level, online, classifier_features)
     return CellRows(
         cell=cell,
         days=dataset.days.to_numpy("datetime64[D]"),
-        features=np.ascontiguousarray(dataset.values[:, at, :]),
-        names=dataset.names,
+        features=np.ascontiguousarray(
+            dataset.values[:, at, [dataset.names.index(name) for name in chosen]]
+        ),
+        names=tuple(chosen),
         usable=dataset.has_close[:, at],
         volatility=dataset.volatility[:, at],
         outcome=labels.outcome,
         forward_return=labels.forward_return,
         known_on=labels.known_on,
+        online=online,
+        reference=reference,
     )

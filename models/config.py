@@ -10,6 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from features import FeatureConfig
 
 
+CLASSIFIER_FEATURES = (
+    *(f"small_return_{k}s" for k in (5, 20, 60, 120, 252)),
+    "small_volatility_20s", "small_scaled_return_60s", "small_mean_distance_200s",
+    "small_minus_large_20s", "small_minus_large_120s", "value_minus_growth_60s",
+    "high_flag", "high_first", "high_freshness", "high_share_60s", "nearness_all_time",
+    "nearness_52w",
+    *(f"flow_{k}s" for k in (1, 5, 20, 60)), "flow_decayed_20s", "flow_zscore_20s",
+    "flow_persistence_20s",
+    "breadth_above_50s", "breadth_above_200s", "breadth_high_minus_low", "breadth_negative_252s",
+    "breadth_dispersion_20s",
+    *(f"own_return_{k}d" for k in (1, 5, 20, 60, 120)), "own_volatility_20d",
+    "own_volatility_change", "own_scaled_return_60d", "own_drawdown_365d",
+)  # fmt: skip
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,10 +50,80 @@ class BoostingConfig(_Frozen):
     l2: Annotated[float, Field(ge=0)] = 10.0
 
 
+GROUPS: dict[str, tuple[str, ...]] = {
+    "flow": tuple(f"flow_pressure_{k}s" for k in (5, 10, 20, 40)),
+    "highs": tuple(f"high_decay_{k}s" for k in (5, 10, 20, 40)),
+    "nearness": ("nearness_log_all_time", "nearness_log_52w"),
+    "small": tuple(f"small_scaled_{k}s" for k in (5, 20, 60, 120)),
+    "relative": tuple(f"relative_scaled_{k}s" for k in (20, 60, 120)),
+    "credit": tuple(f"credit_scaled_{k}s" for k in (5, 20, 60)),
+    "large": tuple(f"large_scaled_{k}s" for k in (5, 20, 60, 120)),
+    "breadth": (
+        "breadth_above_50s", "breadth_above_200s", "breadth_net_highs_10s",
+        "breadth_negative_252s",
+    ),
+    "dispersion": ("dispersion_log", "dispersion_change_60s"),
+    "liquidity": tuple(f"liquidity_scaled_{k}w" for k in (1, 4, 13)),
+    "rates": tuple(f"rate_scaled_{k}d" for k in (20, 60)),
+    "vix": ("vix_level_log", "vix_change_20s"),
+    "own": tuple(f"own_scaled_{k}d" for k in (1, 5, 20, 60, 120)),
+}  # fmt: skip
+"""Signals that compete for belief, each at alternative scales, by the name of a group."""
+
+WEIGHTS = {
+    # Groups that no claim names, and interactions, have to work harder to be believed.
+    **dict.fromkeys(("nearness", "relative", "large", "rates", "vix", "credit"), 0.33),
+    **dict.fromkeys(("high x flow", "momentum x dispersion"), 0.5),
+    **dict.fromkeys(("high x breadth", "high x liquidity"), 0.25),
+}
+
+
+class SignalConfig(_Frozen):
+    """Bayesian averaging of one-signal regressions of daily returns."""
+
+    groups: dict[str, tuple[str, ...]] = GROUPS
+    interactions: bool = True
+    """Also the products that the claims name, and the common driver."""
+    group_weights: dict[str, float] = WEIGHTS
+    """Prior share of a group against the others, 1 by default."""
+    tail: Annotated[float, Field(gt=2, le=100)] = 5.0
+    """Degrees of freedom of a day's return."""
+    effect: Annotated[float, Field(gt=0, le=1)] = 0.035
+    """Scale of the moment prior: the likeliest effect is 0.05 deviations of a day a deviation."""
+    own_effect: Annotated[float, Field(gt=0, le=1)] = 0.015
+    """Deviation of an asset's coefficient from the one that all share."""
+    nothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Prior of no signal at all, within one average; the gate and the mixture doubt besides."""
+    discounts: tuple[float, float] = (1.0, 0.999)
+    """Daily fading of evidence, slow and fast; the gate weighs both."""
+    gate_prior: tuple[float, float, float] = (0.1, 0.675, 0.225)
+    gate_redeal: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    gate_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 3650
+    """Share of the gate's weight dealt out again each day: a relation ends once in ten years."""
+    drift_deviation: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """Deviation of the daily drift in volatilities: a Sharpe ratio of 0.4 a year."""
+    drift_shared: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    drift_discount: Annotated[float, Field(gt=0.9, le=1)] = 0.9998
+    """Half-life of a drift, 9.5 years."""
+    drift_weight: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Of the centre without signals; the rest is climatology."""
+    least_days: Annotated[int, Field(ge=60)] = 250
+    """Days a feature has been there before it may speak."""
+
+
+class RuleConfig(_Frozen):
+    """The rules of the claims, taken at their word: a high, with inflow or without."""
+
+    effect: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Daily drift a rule asserts while it holds, in volatilities."""
+
+
 class MixtureConfig(_Frozen):
     """Exponentially weighted mixture on log loss."""
 
     climatology_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    signals_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Of what climatology leaves, where there are other experts beside the signals."""
     rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Learning rate times the horizon: the rate is ``rate / h``."""
 
@@ -47,8 +132,12 @@ class ModelConfig(_Frozen):
     """Everything that decides what a forecast is, but for the data."""
 
     features: FeatureConfig = FeatureConfig()
+    signals: SignalConfig | None = SignalConfig()
+    rules: RuleConfig | None = RuleConfig()
     logistic: LogisticConfig | None = LogisticConfig()
     boosting: BoostingConfig | None = BoostingConfig()
+    classifier_features: tuple[str, ...] | None = CLASSIFIER_FEATURES
+    """Features the classifiers are fitted on, of those the dataset has; all if None."""
     mixture: MixtureConfig = MixtureConfig()
     least_labels: Annotated[int, Field(ge=30)] = 365
     """Labels known before an expert is fitted; until then climatology speaks alone."""

@@ -1,8 +1,14 @@
-"""The experts of a cell: how they are fitted, kept as JSON and text, and brought back."""
+"""The experts of a cell: how they are fitted, what they say, how they are kept and brought back.
+
+Every expert moves the centre of one predictive law, so that all of them speak
+of every threshold: climatology leaves it at the base rate; the signals move it
+by what they expect; the claims' rules by what they assert; the classifiers by
+the log-odds that they learned at threshold 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,34 +18,18 @@ from models.boosting import SmallBoosting
 from models.cells import CellRows
 from models.config import ModelConfig
 from models.logistic import PenalisedLogistic
+from models.predictive import shift_of_odds, spread_of
 
 Model = PenalisedLogistic | SmallBoosting
-
-LEAST_EXPERT_PROBABILITY = 0.02
-"""No expert is surer than this, so that no single day can cost more than 3.9 nats."""
+Centres = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Expert:
-    """A fitted model of one cell, with its name."""
+    """A fitted classifier of one asset and horizon, with its name."""
 
     name: str
     model: Model
-
-    def probability(self, features: np.ndarray, base_rate: np.ndarray) -> np.ndarray:
-        """Return (n,) P(outcome 1) of complete rows, in [0.02, 0.98].
-
-        The model moves the log-odds of today's base rate; its own intercept,
-        learned from fewer rows and up to a quarter old, is left out.
-
-        Parameters
-        ----------
-        features : (n, f) finite, known at T(d).
-        base_rate : (n,) climatology from labels known at T(d).
-        """
-        odds = np.log(base_rate) - np.log1p(-base_rate) + self.model.margin(features)
-        p = 1.0 / (1.0 + np.exp(-odds))
-        return np.clip(p, LEAST_EXPERT_PROBABILITY, 1 - LEAST_EXPERT_PROBABILITY)
 
     def state(self) -> tuple[dict[str, Any], str | None]:
         """Return what is learned, as plain JSON and, for trees, LightGBM's own text."""
@@ -79,17 +69,23 @@ class Expert:
 
 def expert_names(config: ModelConfig) -> tuple[str, ...]:
     """Return the names of the experts that a configuration asks for, climatology first."""
-    wanted = {"logistic": config.logistic, "boosting": config.boosting}
+    wanted = {
+        "signals": config.signals,
+        "rules": config.rules,
+        "logistic": config.logistic,
+        "boosting": config.boosting,
+    }
     return ("climatology", *(name for name, settings in wanted.items() if settings is not None))
 
 
 def fit_experts(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> tuple[Expert, ...]:
-    """Fit the experts of a cell on what was known at T(as_of).
+    """Fit the classifiers of a cell on what was known at T(as_of).
 
     Rows train when all features are there and ``known_on <= as_of``; each
     weighs 1/h. With fewer than ``least_labels`` of them, or one class only,
-    there are no experts, and climatology speaks alone.
+    there are no classifiers, and the others speak without them.
     """
+    rows = rows.reference or rows
     train = rows.labelled_by(as_of) & rows.complete()
     outcome = rows.outcome[train]
     if len(outcome) < config.least_labels or outcome.min() == outcome.max():
@@ -105,3 +101,61 @@ def fit_experts(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> tu
     for expert in experts:
         expert.model.fit(rows.features[train], outcome, sample_weight=weight)
     return tuple(experts)
+
+
+def expert_centres(
+    rows: CellRows,
+    at: np.ndarray,
+    base: np.ndarray,
+    experts: Sequence[Expert],
+    config: ModelConfig,
+) -> Centres:
+    """Return expert -> (mask, centre) on some rows: where it speaks, and what it says there.
+
+    Parameters
+    ----------
+    at : (m,) rows of ``rows``.
+    base : (m,) centre that gives the base rate.
+
+    Returns
+    -------
+    mask : (m,) bool.
+    centre : (rows where it speaks,) in units of the standard Student law of the horizon.
+    """
+    h = rows.cell.horizon_days
+    said: Centres = {}
+    if rows.online is not None:
+        spread = spread_of(h)
+        usable = rows.usable[at] & (rows.volatility[at] > 0)
+        here = at[usable]
+        if config.signals is not None:
+            # Annual volatility has no say at threshold 0; elsewhere the hurdle is in its units.
+            hurdle = np.log1p(rows.cell.threshold) / (rows.volatility[here] * np.sqrt(h))
+            own = spread * (np.sqrt(h) * rows.online.drift[here] - hurdle)
+            w = config.signals.drift_weight
+            pulled = spread * rows.online.parts[here].sum(axis=1)
+            said["signals"] = (usable, w * own + (1 - w) * base[usable] + pulled)
+        if config.rules is not None:
+            moved = spread * config.rules.effect * rows.online.rule[here]
+            said["rules"] = (usable, base[usable] + moved)
+    complete = rows.complete()[at]
+    for expert in experts:
+        margin = expert.model.margin(rows.features[at[complete]])
+        said[expert.name] = (complete, base[complete] + shift_of_odds(margin, h))
+    return said
+
+
+def speaks(
+    rows: CellRows,
+    fits: Sequence[tuple[np.datetime64, Sequence[Expert]]],
+    days: np.ndarray,
+    span: np.ndarray,
+) -> np.ndarray:
+    """Return (n,) bool: is there anyone but climatology to speak on the days of the span."""
+    fitted = np.zeros(len(days), dtype=bool)
+    for begin, experts in fits:
+        fitted[days >= begin] = bool(experts)
+    classifiers = fitted & rows.complete()[span]
+    if rows.online is None:
+        return classifiers
+    return classifiers | (rows.usable & np.isfinite(rows.volatility))[span]

@@ -11,6 +11,7 @@ from models.cells import Cell, CellRows
 from models.config import ModelConfig
 from models.experts import Expert
 from models.mixture import Path, Snapshot, run_path
+from models.predictive import centre_of, chance_of, spread_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def forecast(
     fits = [(snapshot.fit_as_of, snapshot.experts)]
     path, _ = run_path(rows, snapshot.state, fits, as_of, config)
     row = int(np.searchsorted(rows.days, as_of))
-    reason = _reason_to_abstain(rows, row)
+    reason = _reason_to_abstain(rows, row, path)
     last = None if reason else float(path.probability[-1])
     made = Forecast(
         cell=rows.cell,
@@ -71,39 +72,60 @@ def forecast(
         upper=None if reason else float(path.upper[-1]),
         base_rate=float(path.base_rate[-1]),
         reason=reason,
-        drivers=() if reason else _drivers(rows, row, path, snapshot.experts),
+        drivers=() if reason else _drivers(rows, row, path, snapshot.experts, config),
     )
     return made, path
 
 
-def _reason_to_abstain(rows: CellRows, row: int) -> str | None:
+def _reason_to_abstain(rows: CellRows, row: int, path: Path) -> str | None:
     if not rows.usable[row]:
         return f"no close of {rows.cell.asset} on the day"
+    if path.informed[-1]:
+        return None
     missing = [
         name
         for name, value in zip(rows.names, rows.features[row], strict=True)
         if not np.isfinite(value)
     ]
-    return f"missing: {', '.join(missing)}" if missing else None
+    return f"missing: {', '.join(missing) or 'experts, for want of labels'}"
 
 
-def _drivers(rows: CellRows, row: int, path: Path, experts: Sequence[Expert]) -> tuple[Driver, ...]:
-    """Split log-odds against the base rate into features, and the rest of the mixture.
+def _drivers(
+    rows: CellRows, row: int, path: Path, experts: Sequence[Expert], config: ModelConfig
+) -> tuple[Driver, ...]:
+    """Split log-odds against the base rate into what moved them; the parts add up.
 
-    Features are the experts' own contributions under the mixture's weights;
-    ``(mixture)`` is what is left: the experts' own base rates, and the curvature of mixing.
+    Each expert's own parts, under its weight in the mixture: of the signals and
+    the rules in log-odds a unit of the centre, at the base rate; of the
+    classifiers as they are. ``(mixture)`` is what is left: the drift of the
+    signals' law, the curvature of the laws, and that of mixing.
     """
+    h = rows.cell.horizon_days
     base, p = path.base_rate[-1], path.probability[-1]
     total = float(np.log(p / (1 - p)) - np.log(base / (1 - base)))
-    parts = np.zeros(len(rows.names))
-    if path.informed[-1]:
+    weight = dict(zip(path.names, path.weight[-1], strict=True))
+    centre = centre_of(np.array([base]), h)
+    step = 1e-4
+    ahead, behind = chance_of(centre + step, h)[0], chance_of(centre - step, h)[0]
+    slope = (np.log(ahead / (1 - ahead)) - np.log(behind / (1 - behind))) / (2 * step)
+    parts: dict[str, float] = {}
+    if rows.online is not None and "signals" in weight:
+        scale = weight["signals"] * slope * spread_of(h)
+        for name, part in zip(rows.online.names, rows.online.parts[row], strict=True):
+            parts[name] = scale * float(part)
+    if rows.online is not None and config.rules is not None:
+        asserted = config.rules.effect * float(rows.online.rule[row])
+        parts["(rules)"] = weight["rules"] * slope * spread_of(h) * asserted
+    if rows.complete()[row]:
         for expert in experts:
-            weight = path.weight[-1, path.names.index(expert.name)]
-            parts += weight * expert.model.contributions(rows.features[row : row + 1])[0]
+            found = expert.model.contributions(rows.features[row : row + 1])[0]
+            for name, part in zip(rows.names, found, strict=True):
+                parts[name] = parts.get(name, 0.0) + weight[expert.name] * float(part)
+    values = dict(zip(rows.names, rows.features[row], strict=True))
     drivers = [
-        Driver(name, float(value), float(part))
-        for name, value, part in zip(rows.names, rows.features[row], parts, strict=True)
+        Driver(name, float(values[name]) if name in values else None, part)
+        for name, part in parts.items()
         if part != 0.0
     ]
     drivers.sort(key=lambda driver: -abs(driver.contribution))
-    return (*drivers, Driver("(mixture)", None, total - float(parts.sum())))
+    return (*drivers, Driver("(mixture)", None, total - sum(parts.values())))

@@ -10,13 +10,17 @@ import numpy as np
 from models.cells import CellRows
 from models.climatology import base_rate
 from models.config import ModelConfig
-from models.experts import Expert, expert_names
+from models.experts import Expert, expert_centres, expert_names, speaks
+from models.predictive import centre_of, chance_of
 from models.scores import log_loss
 
 DAY = np.timedelta64(1, "D")
 
 LATEST_DAYS = 30
 """A label that becomes known later than so many days after its end teaches the mixture nothing."""
+
+LEAST_EXPERT_PROBABILITY = 0.02
+"""No expert is surer than this, so that no single day can cost more than 3.9 nats."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class PathState:
     losses : (k,) cumulative log loss of each expert, nats.
     pending_days : (m,) datetime64[D], forecasts made before ``as_of`` whose outcome was not known.
     pending : (m, k) the experts' probabilities on those days.
+    reference : the state at threshold 0, for a cell of another threshold.
     """
 
     as_of: np.datetime64
@@ -38,6 +43,7 @@ class PathState:
     losses: np.ndarray
     pending_days: np.ndarray
     pending: np.ndarray
+    reference: PathState | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Path:
     expert_probability, weight : (n, k), experts in the order of ``names``, climatology first.
     probability : (n,) the mixture.
     lower, upper : (n,) interval of the probability.
-    informed : (n,) bool: the row was complete, so that experts could speak.
+    informed : (n,) bool: there was somebody but climatology to speak.
     """
 
     names: tuple[str, ...]
@@ -75,12 +81,21 @@ class Path:
 
 
 def prior_weights(config: ModelConfig) -> np.ndarray:
-    """Return (k,) prior weights: the stated share on climatology, the rest in equal parts."""
-    others = len(expert_names(config)) - 1
-    share = config.mixture.climatology_prior
-    if others == 0:
-        return np.array([1.0])
-    return np.array([share, *[(1 - share) / others] * others])
+    """Return (k,) prior weights: the stated share on climatology, then on the signals.
+
+    What is left goes to the other experts in equal parts.
+    """
+    names = expert_names(config)
+    prior = dict.fromkeys(names, 0.0)
+    prior["climatology"] = config.mixture.climatology_prior if len(names) > 1 else 1.0
+    others = [name for name in names if name not in ("climatology", "signals")]
+    rest = 1.0 - prior["climatology"]
+    if "signals" in prior:
+        prior["signals"] = rest * (config.mixture.signals_share if others else 1.0)
+        rest -= prior["signals"]
+    for name in others:
+        prior[name] = rest / len(others)
+    return np.array([prior[name] for name in names])
 
 
 def initial_state(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> PathState:
@@ -94,6 +109,9 @@ def initial_state(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> 
         losses=np.zeros(count),
         pending_days=np.array([], dtype="datetime64[D]"),
         pending=np.empty((0, count)),
+        reference=None
+        if rows.reference is None
+        else initial_state(rows.reference, as_of, config),
     )
 
 
@@ -112,8 +130,15 @@ def run_path(
     The mixture weighs expert k on day t by ``prior_k exp(-rate/h * loss_k)``,
     with ``loss_k`` its cumulative log loss over forecasts of this path whose
     outcome was known at T(t): a label enters h days after its forecast, when
-    it can be known, and never before. A row with a missing feature gets the
-    base rate from every expert, and so teaches nothing.
+    it can be known, and never before. An expert that cannot speak on a row
+    says the base rate there, and so learns nothing from it.
+
+    At h = 1 and rate 1 the total loss exceeds that of climatology by at most
+    ``ln(1 / prior) = ln 2`` nats, whatever happens: log loss is 1-mixable.
+
+    At a threshold other than 0 the experts' moves of the centre and their
+    weights are those of threshold 0, so that the probability falls as the
+    threshold rises: climatology does, each expert does, and so does their mixture.
 
     References
     ----------
@@ -126,26 +151,50 @@ def run_path(
     days = rows.days[span]
     hits, total = _counts(rows, start, days)
     rate = base_rate(hits, total, rows.cell.horizon_days)
-    complete = rows.complete()[span]
-    features = rows.features[span]
-    probability = np.repeat(rate[:, None], len(names), axis=1)
-    informed = np.zeros(len(days), dtype=bool)
-    ends = [*(day for day, _ in fits[1:]), through + DAY]
-    for (begin, experts), end in zip(fits, ends, strict=True):
-        piece = np.flatnonzero((days >= begin) & (days < end) & complete)
-        if experts and len(piece):
-            informed[piece] = True
-            for expert in experts:
-                at = names.index(expert.name)
-                probability[piece, at] = expert.probability(features[piece], rate[piece])
-    losses = _cumulative_losses(rows, start, days, probability)
-    weight = _weights(losses, prior_weights(config), config.mixture.rate / rows.cell.horizon_days)
+    probability = _probabilities(rows, np.flatnonzero(span), rate, fits, through, config)
+    references: list[PathState] | list[None] = [None] * len(fits)
+    if rows.reference is None or start.reference is None:
+        losses = _cumulative_losses(rows, start, days, probability)
+        scale = config.mixture.rate / rows.cell.horizon_days
+        weight = _weights(losses, prior_weights(config), scale)
+    else:
+        level, references = run_path(rows.reference, start.reference, fits, through, config)
+        losses, weight = np.zeros(probability.shape), level.weight
     # Around the base rate, so that experts who all say the base rate mix to it exactly.
     mixed = rate + (weight * (probability - rate[:, None])).sum(axis=1)
     lower, upper = _interval(mixed, probability, weight, total, rows.cell.horizon_days, config)
+    informed = speaks(rows, fits, days, span)
     path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed)
-    states = [_state_at(rows, start, path, hits, total, losses, day) for day, _ in fits]
+    states = [
+        _state_at(rows, start, path, hits, total, losses, day, reference)
+        for (day, _), reference in zip(fits, references, strict=True)
+    ]
     return path, states
+
+
+def _probabilities(
+    rows: CellRows,
+    span: np.ndarray,
+    rate: np.ndarray,
+    fits: Sequence[tuple[np.datetime64, Sequence[Expert]]],
+    through: np.datetime64,
+    config: ModelConfig,
+) -> np.ndarray:
+    """Return (n, k) what each expert says, the base rate where it cannot speak."""
+    names = expert_names(config)
+    probability = np.repeat(rate[:, None], len(names), axis=1)
+    base = centre_of(rate, rows.cell.horizon_days)
+    ends = [*(day for day, _ in fits[1:]), through + DAY]
+    for (begin, experts), end in zip(fits, ends, strict=True):
+        piece = np.flatnonzero((rows.days[span] >= begin) & (rows.days[span] < end))
+        said = expert_centres(rows, span[piece], base[piece], experts, config)
+        for name, (mask, centre) in said.items():
+            p = chance_of(centre, rows.cell.horizon_days)
+            cut = np.clip(p, LEAST_EXPERT_PROBABILITY, 1 - LEAST_EXPERT_PROBABILITY)
+            # Where climatology itself is surer, an expert may be as sure.
+            cut = np.where((rate[piece][mask] < 0.1) | (rate[piece][mask] > 0.9), p, cut)
+            probability[piece[mask], names.index(name)] = cut
+    return probability
 
 
 def _entered(known_on: np.ndarray, days: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -159,8 +208,7 @@ def _entered(known_on: np.ndarray, days: np.ndarray, values: np.ndarray) -> np.n
 
 def _accumulated(start: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Cumulate in the same order whatever the start, so that sums agree to the bit."""
-    running: np.ndarray = np.cumsum(np.concatenate([start[None], steps]), axis=0)[1:]
-    return running
+    return np.cumsum(np.concatenate([start[None], steps]), axis=0)[1:]
 
 
 def _counts(rows: CellRows, start: PathState, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -188,8 +236,7 @@ def _weights(losses: np.ndarray, prior: np.ndarray, rate: float) -> np.ndarray:
     score = np.log(prior) - rate * losses
     score -= score.max(axis=1, keepdims=True)
     raw = np.exp(score)
-    weight: np.ndarray = raw / raw.sum(axis=1, keepdims=True)
-    return weight
+    return raw / raw.sum(axis=1, keepdims=True)
 
 
 def _interval(
@@ -223,13 +270,14 @@ def _state_at(
     total: np.ndarray,
     losses: np.ndarray,
     day: np.datetime64,
+    reference: PathState | None,
 ) -> PathState:
     at = int(np.searchsorted(path.days, day))
     made = np.concatenate([start.pending_days, path.days[:at]])
     forecast = np.concatenate([start.pending, path.expert_probability[:at]])
     row = np.searchsorted(rows.days, made)
     waiting = made >= day - (rows.cell.horizon_days + LATEST_DAYS) * DAY
-    open_ = (rows.known_on[row] > day) & waiting
+    open_ = (rows.known_on[row] > day) & waiting & (reference is None)
     return PathState(
         as_of=day,
         hits=float(hits[at]),
@@ -237,4 +285,5 @@ def _state_at(
         losses=losses[at],
         pending_days=made[open_],
         pending=forecast[open_],
+        reference=reference,
     )

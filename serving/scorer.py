@@ -155,14 +155,12 @@ class Scorer:
     ) -> tuple[Score, ...]:
         as_of = pd.Timestamp(day)
         needed = dict.fromkeys(cell.asset for cell in cells)
-        # The others have no dataset row on the day, and make none of the rest's.
         present = [a for a in needed if a in cut.crypto and (cut.prices[a]["date"] == as_of).any()]
-        dataset = build_dataset(cut, present, self.bundle.config.features) if present else None
-        forecasts = {
-            cell: self.bundle.forecast(dataset, cell, np.datetime64(day, "D"))
-            for cell in cells
-            if dataset is not None and cell.asset in present
-        }
+        dataset = build_dataset(
+            cut, self.bundle.pool, self.bundle.config.features, not_yet_listed=True
+        )
+        asked = [cell for cell in cells if cell.asset in present]
+        forecasts = self.bundle.forecast(dataset, asked, np.datetime64(day, "D"))
         speaks = [self.bundle.snapshots[cell][0].fit_as_of for cell in cells]
         if np.datetime64(day, "D") < min(speaks):
             raise DataUnavailableError(

@@ -61,7 +61,8 @@ def run_job(
 ) -> Job:
     """Train and evaluate all cells on everything the market holds."""
     begun = time.monotonic()
-    dataset = build_dataset(market, assets, config.features)
+    # All assets pool their evidence, so that a number does not depend on what else was asked for.
+    dataset = build_dataset(market, market.crypto, config.features)
     cells = cells_of(assets, horizons, thresholds)
     runs = walk_forward(dataset, cells, config, workers=workers, done=done)
     evaluations = evaluate(runs)

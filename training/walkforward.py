@@ -26,10 +26,10 @@ from models import (
     Path,
     Snapshot,
     initial_state,
-    rows_of,
     run_path,
 )
 from models.experts import fit_experts
+from models.online import cell_rows, online_rows
 from sources.errors import InsufficientHistoryError
 
 Progress = Callable[[str], None]
@@ -99,7 +99,8 @@ def walk_forward(
     Row t of a path depends on what was available at T(t) alone. The result
     does not depend on ``workers``.
     """
-    tasks = [rows_of(dataset, cell) for cell in cells]
+    online = online_rows(dataset, cells, config)
+    tasks = [cell_rows(dataset, cell, online, config) for cell in cells]
     runs: dict[Cell, CellRun] = {}
     for run in _each(tasks, config, min(workers, len(tasks))):
         runs[run.rows.cell] = run
@@ -127,6 +128,7 @@ def bundle_of(
     return ModelBundle(
         config=config,
         snapshots={cell: run.snapshots for cell, run in runs.items()},
+        pool=dataset.assets,
         names=dataset.names,
         trained_through=dataset.days[-1].to_datetime64().astype("datetime64[D]"),
         data_digest=data_digest,
