@@ -179,7 +179,11 @@ def build_dataset(
 
 
 def _days(market: Market, assets: Sequence[str]) -> pd.DatetimeIndex:
-    tables = [market.prices[asset] for asset in assets]
+    tables = [market.prices[asset] for asset in assets if len(market.prices[asset])]
+    if not tables:
+        raise DataUnavailableError(
+            f"{market.name}: needed a bar of {' or '.join(assets)}; found none", source="prices"
+        )
     first = min(table["date"].iloc[0] for table in tables)
     last = max(first_day_known(utc(table["available_at"])).max() for table in tables)
     return pd.date_range(first, pd.Timestamp(last), freq="D", unit="us")

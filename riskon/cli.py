@@ -66,13 +66,14 @@ def root(
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated market.")] = 1,
     world: Annotated[str, typer.Option(help="World to simulate.")] = "flow",
 ) -> None:
     """Run the whole path on a simulated market: no network, no keys."""
     from riskon.demo import run_demo
+    from riskon.settings import Settings
 
-    run_demo(world, seed)
+    run_demo(Settings(), world, seed)
 
 
 @app.command()
@@ -80,7 +81,9 @@ def simulate(
     market: Annotated[Path, typer.Option(help="Directory to write.")],
     world: Annotated[str, typer.Option(help="World to simulate.")] = "flow",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same market.")] = 0,
-    years: Annotated[float, typer.Option(min=2, max=40, help="Length in years.")] = 12.0,
+    years: Annotated[
+        float, typer.Option(min=2, max=13, help="Length in years, from 2013 on.")
+    ] = 12.0,
     strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
 ) -> None:
     """Write a simulated market and, in truth.csv, the true probability of every day."""
@@ -100,8 +103,9 @@ def dataset(
 ) -> None:
     """Write the point-in-time dataset of one asset and horizon (.parquet or .csv)."""
     from riskon.commands import dataset as command
+    from riskon.settings import Settings
 
-    command(market, asset, horizon, threshold, config, output)
+    command(Settings(), market, asset, horizon, threshold, config, output)
 
 
 @app.command()
@@ -119,8 +123,21 @@ def backtest(
 ) -> None:
     """Walk forward, out of sample only; write the predictions and print the scores."""
     from riskon.commands import backtest as command
+    from riskon.settings import Settings
 
-    command(market, asset, horizon, threshold, start, end, config, output, format.value, workers)
+    command(
+        Settings(),
+        market,
+        asset,
+        horizon,
+        threshold,
+        start,
+        end,
+        config,
+        output,
+        format.value,
+        workers,
+    )
 
 
 @app.command()
@@ -136,8 +153,11 @@ def train(
 ) -> None:
     """Fit, evaluate, track in MLflow, and register a version."""
     from riskon.commands import train as command
+    from riskon.settings import Settings
 
-    command(market, asset, horizon, threshold, config, experiment, format.value, workers)
+    command(
+        Settings(), market, asset, horizon, threshold, config, experiment, format.value, workers
+    )
 
 
 @app.command()
@@ -148,8 +168,9 @@ def promote(
 ) -> None:
     """Make a version the champion, through the gate."""
     from riskon.commands import promote as command
+    from riskon.settings import Settings
 
-    command(version, reason, override)
+    command(Settings(), version, reason, override)
 
 
 @app.command()
@@ -158,8 +179,9 @@ def rollback(
 ) -> None:
     """Make the champion before this one the champion again."""
     from riskon.commands import rollback as command
+    from riskon.settings import Settings
 
-    command(reason)
+    command(Settings(), reason)
 
 
 @app.command()
@@ -174,8 +196,9 @@ def score(
 ) -> None:
     """Print the champion's probability scores, and write them to the ledger."""
     from riskon.commands import score as command
+    from riskon.settings import Settings
 
-    command(market, as_of, asset, horizon, format.value)
+    command(Settings(), market, as_of, asset, horizon, format.value)
 
 
 @app.command()
@@ -186,8 +209,9 @@ def serve(
 ) -> None:
     """Serve the scores over REST."""
     from riskon.commands import serve as command
+    from riskon.settings import Settings
 
-    command(market, host, port)
+    command(Settings(), market, host, port)
 
 
 def main() -> None:

@@ -143,7 +143,9 @@ def create_app(config: ServiceConfig) -> FastAPI:
     def model(query: Annotated[ModelQuery, Query()]) -> ModelInfo:
         """Return the version that speaks, or spoke at an instant."""
         if query.at is None:
-            champion, bundle = service.scorer().champion, service.scorer().bundle
+            # Asked once: a promotion in between must not mix two versions.
+            scorer = service.scorer()
+            champion, bundle = scorer.champion, scorer.bundle
         else:
             try:
                 champion = config.registry.champion(_instant(query.at))

@@ -20,6 +20,9 @@ from sources.errors import DataUnavailableError, LookAheadError
 
 logger = logging.getLogger(__name__)
 
+LATE_DATA = timedelta(days=3)
+"""So long a day may still be scored when a bar or a file comes late; an abstention stands after."""
+
 
 def utc_now() -> datetime:
     """Return the current instant."""
@@ -142,13 +145,20 @@ class Scorer:
         digest = cut.digest()
         answers = self.recorded(day, assets, horizons)
         if answers is None:
-            answers = self.ledger.record(self._scores(cut, day, cells, digest))
+            answers = self._recorded_where_final(self._scores(cut, day, cells, digest), day)
         if any(score.data.digest != digest for score in answers):
             logger.warning(
                 "as of %s: the forecasts issued before stand, though the market now reads "
                 "differently: needed data %s; found %s", day, answers[0].data.digest, digest,
             )  # fmt: skip
         return answers
+
+    def _recorded_where_final(self, scores: Sequence[Score], day: date) -> tuple[Score, ...]:
+        """Record what was said; what could not be said yet is left open for late data."""
+        late = latest_finished_day(self.clock()) - day > LATE_DATA
+        final = [score for score in scores if late or not score.abstained]
+        held = {score.forecast_id: score for score in self.ledger.record(final)}
+        return tuple(held.get(score.forecast_id, score) for score in scores)
 
     def _scores(
         self, cut: Market, day: date, cells: Sequence[Cell], digest: str
