@@ -328,7 +328,7 @@ def _one_coin(world: str, seed: int, strength: float = 1.0) -> Simulated:
     )
 
 
-@pytest.mark.parametrize("world", sorted(WORLDS))
+@pytest.mark.parametrize("world", [*sorted(WORLDS), "flow+high"])
 @pytest.mark.parametrize(
     "worlds", [20, pytest.param(200, marks=pytest.mark.slow)], ids="{}-worlds".format
 )
@@ -378,6 +378,7 @@ LIMITS = {
     "high": (2.4, 10.2, 29.7),
     "high_window": (2.2, 9.3, 28.5),
     "flow_threshold": (2.7, 9.2, 19.0),
+    "flow_and_high": (2.5, 9.4, 19.9),
     "momentum_x_dispersion": (2.4, 9.1, 17.5),
     "break": (1.2, 4.8, 12.6),
     "reversal": (2.3, 9.6, 24.9),
@@ -389,7 +390,14 @@ A driver that leaps (a threshold) or forgets faster (a product) has less to say 
 """
 
 
-@pytest.mark.parametrize("world", sorted(name for name, world in WORLDS.items() if world.loading))
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(name, marks=[] if name in {"flow", "liquidity"} else pytest.mark.slow)
+        for name, world in sorted(WORLDS.items())
+        if world.loading
+    ],
+)
 def test_the_attainable_gain_is_what_is_stated(world: str) -> None:
     # From market to market the limit varies by 13 to 26 %, so that the mean of six is good to
     # 11 % at worst.

@@ -15,6 +15,8 @@ from sources.simulated.worlds import find_world
 
 HORIZONS = (1, 5, 20)
 BLOCKS = {"flows", "highs", "momentum", "breadth", "liquidity", "credit"}
+FRIDAY_YEARS = 733 / 365.2425
+"""733 days from 2013-01-01 end on Saturday 2015-01-03, so that the last driver is a session's."""
 TRAPS = sorted(name for name, world in WORLDS.items() if world.kind == "trap")
 
 
@@ -43,14 +45,14 @@ def test_the_truth_of_a_trap_is_that_of_nothing_to_find(world: str) -> None:
 
 
 def test_participation_and_dispersion_can_be_read_from_the_closes_to_the_last_digit() -> None:
-    panel = _market("breadth", constituent_count=60).market.panel
+    panel = _market("breadth", constituent_count=60, years=FRIDAY_YEARS).market.panel
     assert panel is not None
     moves = np.diff(np.log(panel.closes), axis=0)
     share = (moves > 0).sum(axis=1) / (~np.isnan(moves)).sum(axis=1)
     # z = (Phi^-1(share) - 0.02) / 0.64, and x = ln(deviation / 0.018) / 0.35 is the world's AR(1).
     z = (ndtri(share) - 0.02) / 0.64
     decayed = 0.0
-    for one in z:
+    for one in z:  # the first session has no return, and says 0
         decayed = 0.975 * decayed + np.sqrt(1 - 0.975**2) * one
     driver = _drift("breadth", constituent_count=60)
     assert driver[-1] == pytest.approx(decayed, abs=1e-9)
@@ -63,8 +65,7 @@ def _drift(world: str, **changes: object) -> np.ndarray:
 
     Row -1 is the driver of the last day but one, the last that a return shows.
     """
-    # 733 days from 2013-01-01 end on Saturday 2015-01-03: the driver of Friday, a session.
-    changes = {"years": 733 / 365.2425} | changes
+    changes = {"years": FRIDAY_YEARS} | changes
     pair = [_log_returns(_market(world, strength=s, **changes), "BTC") for s in (1.0, 0.0)]
     drift: np.ndarray = ((pair[0] - pair[1]) / 0.035 / WORLDS[world].loading).dropna().to_numpy()
     return drift
