@@ -40,10 +40,6 @@ WARTHER = "Warther (1995), Aggregate mutual fund flows and security returns"
             )
             for k in WINDOWS
         ),
-        Feature(
-            "flow_decayed_20s", "exponentially weighted daily flow / assets", "1", None,
-            parameters={"halflife": 20}, missing="missing for the first 60 sessions",
-        ),
         Feature("flow_zscore_20s", "20-session flow against its own last 252 sessions", "1", 273),
         Feature("flow_persistence_20s", "share of the last 20 sessions with inflow", "1", 21),
         Feature(
@@ -51,10 +47,6 @@ WARTHER = "Warther (1995), Aggregate mutual fund flows and security returns"
             LONGEST_YEAR, missing="missing in the calendar year in which the feed begins",
         ),
         Feature("flow_252s", "flow of 252 sessions / assets before them", "1", YEAR + 1),
-        Feature(
-            "flow_cumulative", "flow since the feed began / assets now", "1", None,
-            missing="missing for the first 252 sessions",
-        ),
         Feature("flow_zscore_60s", "60-session flow against its own last 252 sessions", "1", 313),
         Feature("flow_persistence_60s", "share of the last 60 sessions with inflow", "1", 61),
         Feature(
@@ -70,7 +62,6 @@ def fund_flows(tables: Tables) -> pd.DataFrame:
     assets = fund["aum_usd"].where(fund["aum_usd"] > 0)
     share = flow / assets.shift(1)
     built = {f"flow_{k}s": windows.total(flow, k) / assets.shift(k) for k in (*WINDOWS, YEAR)}
-    built["flow_decayed_20s"] = share.ewm(halflife=20, min_periods=60).mean()
     inflow = (share > 0).astype("float64").where(share.notna())
     for k in (20, 60):
         built[f"flow_zscore_{k}s"] = windows.zscore(windows.total(share, k), YEAR)
@@ -79,11 +70,43 @@ def fund_flows(tables: Tables) -> pd.DataFrame:
     before = assets.shift(1).where(year != year.shift(1)).groupby(year).transform("first")
     built["flow_year_to_date"] = flow.groupby(year).cumsum() / before
     # The feed's first row opens no year: nothing stands before it.
-    cumulative = flow.cumsum() / assets
-    cumulative.iloc[:YEAR] = np.nan
-    built["flow_cumulative"] = cumulative
     built["flow_autocorrelation_60s"] = windows.correlation(share, share.shift(1), 60)
     return pd.DataFrame(built)
+
+
+@REGISTRY.group(
+    "fund_flow_history",
+    block="flows",
+    roles=[FUND],
+    scaling="invariant",
+    reference=BEN,
+    features=[
+        Feature(
+            "flow_decayed_20s",
+            "exponentially weighted daily flow / assets",
+            "1",
+            None,
+            parameters={"halflife": 20},
+            missing="missing for the first 60 sessions",
+        ),
+        Feature(
+            "flow_cumulative",
+            "flow since the feed began / assets now",
+            "1",
+            None,
+            missing="missing for the first 252 sessions",
+        ),
+    ],
+)
+def fund_flow_history(tables: Tables) -> pd.DataFrame:
+    """Build what reads all flows since the feed began."""
+    fund = tables["fund"]
+    assets = fund["aum_usd"].where(fund["aum_usd"] > 0)
+    share = fund["flow_usd"] / assets.shift(1)
+    cumulative = fund["flow_usd"].cumsum() / assets
+    cumulative.iloc[:YEAR] = np.nan
+    decayed = share.ewm(halflife=20, min_periods=60).mean()
+    return pd.DataFrame({"flow_decayed_20s": decayed, "flow_cumulative": cumulative})
 
 
 @REGISTRY.group(
