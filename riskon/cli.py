@@ -109,6 +109,30 @@ def dataset(
 
 
 @app.command()
+def features(
+    market: Market = None,
+    block: Annotated[
+        list[str] | None, typer.Option(help="Block of features; repeat.  [default: all]")
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option(metavar="highs", help="List all-time highs by date.")
+    ] = None,
+    index: Annotated[
+        list[str] | None, typer.Option(help="Index to explain; repeat.  [default: RUT, IWM]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Page of plots on the market's data to write (.html).")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Of what is printed.")] = Format.TABLE,
+) -> None:
+    """List the features there are, explain them on a market, or draw them."""
+    from riskon.features import features as command
+    from riskon.settings import Settings
+
+    command(Settings(), market, block, explain, index, output, format.value)
+
+
+@app.command()
 def backtest(
     market: Market = None,
     asset: Assets = None,
@@ -191,7 +215,9 @@ def score(
         str | None, typer.Option(metavar="YYYY-MM-DD", help="As-of day.  [default: the latest]")
     ] = None,
     asset: Assets = None,
-    horizon: Horizons = None,
+    horizon: Annotated[
+        list[int] | None, typer.Option(help="Horizon in days; repeat.  [default: the model's]")
+    ] = None,
     format: Annotated[Format, typer.Option(help="Of the scores.")] = Format.TABLE,
 ) -> None:
     """Print the champion's probability scores, and write them to the ledger."""

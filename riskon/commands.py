@@ -13,7 +13,7 @@ from models import Cell, ModelConfig
 from riskon import output as out
 from riskon.settings import Settings
 from riskon.wiring import default_workers, model_config, open_market, progress, status
-from sources.errors import DataUnavailableError, SchemaError
+from sources.errors import DataUnavailableError, RefusedError
 from sources.market import Market
 from training.job import Job, check_request, run_job
 
@@ -47,7 +47,7 @@ def dataset(
 ) -> None:
     """Write one asset's point-in-time rows."""
     if output.suffix not in (".parquet", ".csv"):
-        raise SchemaError(str(output), expected="a name ending in .parquet or .csv", found="other")
+        raise RefusedError(f"--output {output}: needed a name ending in .parquet or .csv")
     chosen = model_config(config)
     opened = open_market(market, where)
     assets, _ = check_request(opened, [asset], [horizon], [threshold])
@@ -166,6 +166,8 @@ def track(where: Settings, job: Job, experiment: str) -> int:
 
 def promote(where: Settings, version: int, reason: str, override: bool) -> None:
     """Make a version the champion."""
+    if not reason.strip():
+        raise RefusedError("--reason: needed words; found none")
     from riskon.services import open_serving
 
     registry, _ = open_serving(where)
@@ -198,6 +200,8 @@ def score(
 
     day = _day("--as-of", as_of)
     scorer = open_scorer(where)
+    # Before the market is read, which takes seconds.
+    scorer.bundle.select(assets or None, horizons or None)
     scores = scorer.score(
         open_market(market, where),
         None if day is None else day.date(),

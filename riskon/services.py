@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
+from sqlalchemy.exc import ArgumentError
+
 from models import library_versions
 from riskon.database import migrate
 from riskon.output import note
@@ -17,7 +19,10 @@ def open_serving(where: Settings) -> tuple[Registry, Ledger]:
     """Open the database, brought to its newest schema, and what stands on it."""
     if where.database_url is None:
         where.home.mkdir(parents=True, exist_ok=True)
-    engine = open_database(where.database)
+    try:
+        engine = open_database(where.database)
+    except ArgumentError as error:
+        raise RefusedError("RISKON_DATABASE_URL: needed a database URL; found none") from error
     migrate(engine)
     return Registry(engine, where.artifacts, where.tracking), Ledger(engine)
 

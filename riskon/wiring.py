@@ -12,7 +12,7 @@ import pandas as pd
 
 from models import ModelConfig
 from riskon.settings import Settings
-from sources.errors import SchemaError
+from sources.errors import RefusedError, SchemaError
 from sources.files import read_market
 from sources.market import CRYPTO_UNIVERSE, Market
 
@@ -40,6 +40,8 @@ def model_config(path: Path | None) -> ModelConfig:
     """
     if path is None:
         return ModelConfig()
+    if not path.is_file():
+        raise RefusedError(f"--config {path}: needed a TOML file; found none")
     try:
         text = path.read_text(encoding="utf-8")
         return ModelConfig.model_validate(tomllib.loads(text))

@@ -20,9 +20,6 @@ from sources.errors import DataUnavailableError, LookAheadError
 
 logger = logging.getLogger(__name__)
 
-LATE_DATA = timedelta(days=3)
-"""So long a day may still be scored when a bar or a file comes late; an abstention stands after."""
-
 
 def utc_now() -> datetime:
     """Return the current instant."""
@@ -145,7 +142,7 @@ class Scorer:
         digest = cut.digest()
         answers = self.recorded(day, assets, horizons)
         if answers is None:
-            answers = self._recorded_where_final(self._scores(cut, day, cells, digest), day)
+            answers = self._recorded(self._scores(cut, day, cells, digest))
         if any(score.data.digest != digest for score in answers):
             logger.warning(
                 "as of %s: the forecasts issued before stand, though the market now reads "
@@ -153,16 +150,23 @@ class Scorer:
             )  # fmt: skip
         return answers
 
-    def _recorded_where_final(self, scores: Sequence[Score], day: date) -> tuple[Score, ...]:
-        """Record what was said; what could not be said yet is left open for late data."""
-        late = latest_finished_day(self.clock()) - day > LATE_DATA
-        final = [score for score in scores if late or not score.abstained]
-        held = {score.forecast_id: score for score in self.ledger.record(final)}
-        return tuple(held.get(score.forecast_id, score) for score in scores)
+    def _recorded(self, scores: Sequence[Score]) -> tuple[Score, ...]:
+        """Record what was said; an abstention is no forecast, and leaves the day open."""
+        held = self.ledger.record([score for score in scores if not score.abstained])
+        by_id = {score.forecast_id: score for score in held}
+        return tuple(by_id.get(score.forecast_id, score) for score in scores)
 
     def _scores(
         self, cut: Market, day: date, cells: Sequence[Cell], digest: str
     ) -> tuple[Score, ...]:
+        speaks = [self.bundle.snapshots[cell][0].fit_as_of for cell in cells]
+        if np.datetime64(day, "D") < min(speaks):
+            raise DataUnavailableError(
+                f"as of {day}: needed a day from {min(speaks)}, the model's first, on; "
+                "found an earlier one",
+                source="model",
+                as_of=day.isoformat(),
+            )
         as_of = pd.Timestamp(day)
         needed = dict.fromkeys(cell.asset for cell in cells)
         # The others have no dataset row on the day, and make none of the rest's.
@@ -173,14 +177,6 @@ class Scorer:
             for cell in cells
             if dataset is not None and cell.asset in present
         }
-        speaks = [self.bundle.snapshots[cell][0].fit_as_of for cell in cells]
-        if np.datetime64(day, "D") < min(speaks):
-            raise DataUnavailableError(
-                f"as of {day}: needed a day from {min(speaks)}, the model's first, on; "
-                "found an earlier one",
-                source="model",
-                as_of=day.isoformat(),
-            )
         issued_at = self.clock().astimezone(UTC)
         scores: list[Score] = []
         for cell in cells:

@@ -297,6 +297,31 @@ class serving:  # noqa: N801 - used as a function
         self.process.wait(timeout=20)
 
 
+def test_features_are_listed_explained_and_drawn(home, tmp_path: Path) -> None:
+    listed = json.loads(home.run("features", "--format", "json").stdout)
+    assert {"momentum", "highs", "flows", "breadth", "liquidity", "crypto"} == {
+        row["block"] for row in listed
+    }
+    words = ("features", "--market", home.market)
+    highs = json.loads(home.run(*words, "--explain", "highs", "--format", "json").stdout)
+    assert {row["index"] for row in highs} == {"RUT", "IWM"}
+    assert all(row["close"] > row["previous_high"] for row in highs)
+    page = tmp_path / "features.html"
+    drawn = home.run(*words, "--block", "flows", "--output", page)
+    assert drawn.returncode == 0, drawn.stderr
+    assert "data:image/png;base64," in page.read_text()
+    assert home.run("features", "--block", "astrology").returncode == 2
+
+
+def test_docs_load_nothing_from_elsewhere(home) -> None:
+    with serving(home) as url:
+        page = httpx.get(f"{url}/docs")
+        assert "https://" not in page.text
+        script = re.search(r'src="(/[^"]+swagger-ui-bundle\.js)"', page.text)
+        assert script is not None
+        assert httpx.get(url + script[1]).status_code == 200
+
+
 def test_mlflow_folder_holds_no_python_and_tests_hold_no_init() -> None:
     assert not list((ROOT / "mlflow").rglob("*.py"))
     assert not list((ROOT / "tests").rglob("__init__.py"))
