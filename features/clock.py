@@ -18,6 +18,9 @@ from sources.market import known_at
 
 DAY = np.timedelta64(1, "D")
 
+LIMIT_DAYS = 14.0
+"""A weekly figure is at most nine days old when the next one comes, a holiday included."""
+
 
 def instants_of(days: pd.DatetimeIndex) -> np.ndarray:
     """Return T(d) of each as-of day, the next midnight, as naive UTC datetime64[us]."""
@@ -55,8 +58,45 @@ def irregular_arrivals(table: pd.DataFrame) -> np.ndarray:
     return np.unique(np.concatenate([stamps[~first], stamps[first][:-1][late]]))
 
 
+View = tuple[pd.DataFrame, np.ndarray]
+"""Values by ``date``, ascending, and the instant at which each row was known."""
+
+
+class Vintages:
+    """Views of bitemporal tables, kept while one dataset is built.
+
+    Many groups read the same table; what the table says as of the last day is worked out once.
+    """
+
+    def __init__(self, last: np.datetime64) -> None:
+        self.last = last
+        self._views: dict[int, tuple[pd.DataFrame, View]] = {}
+        self._cuts: dict[int, tuple[pd.DataFrame, np.ndarray]] = {}
+
+    def view(self, table: pd.DataFrame, instant: np.datetime64) -> View:
+        """Return the rows known at an instant, latest vintage of each, and since when."""
+        # The table is kept beside its view, so that its id cannot pass to another one.
+        if instant == self.last and id(table) in self._views:
+            return self._views[id(table)][1]
+        known = known_at(table, pd.Timestamp(instant, tz="UTC"))
+        view = known.set_index("date").drop(columns="available_at"), utc(known["available_at"])
+        if instant == self.last:
+            self._views[id(table)] = table, view
+        return view
+
+    def cuts(self, table: pd.DataFrame) -> np.ndarray:
+        """Return :func:`irregular_arrivals` of a table."""
+        if id(table) not in self._cuts:
+            self._cuts[id(table)] = table, irregular_arrivals(table)
+        return self._cuts[id(table)][1]
+
+
 def point_in_time(
-    build: Builder, tables: Mapping[str, pd.DataFrame], days: pd.DatetimeIndex
+    build: Builder,
+    tables: Mapping[str, pd.DataFrame],
+    days: pd.DatetimeIndex,
+    lookback: int | None = None,
+    vintages: Vintages | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Evaluate a builder as of each day.
 
@@ -65,6 +105,8 @@ def point_in_time(
     build : causal builder.
     tables : role -> bitemporal table with ``date`` and ``available_at``.
     days : as-of days, ascending, datetime64[us].
+    lookback : rows that a row of the result reads, itself included; None for all.
+    vintages : views of the tables, shared by the groups of one dataset.
 
     Returns
     -------
@@ -72,49 +114,106 @@ def point_in_time(
     age_days : (n,) float64, d minus that row's date; NaN before there is one.
     """
     instants = instants_of(days)
-    cuts = np.unique(np.concatenate([irregular_arrivals(table) for table in tables.values()]))
+    vintages = vintages or Vintages(instants[-1])
+    cuts = np.unique(np.concatenate([vintages.cuts(table) for table in tables.values()]))
     begins = np.unique(np.concatenate([[0], np.searchsorted(instants, cuts)]))
     begins = begins[begins < len(days)]
     pieces: list[pd.DataFrame] = []
     ages: list[np.ndarray] = []
     for begin, end in zip(begins, [*begins[1:], len(days)], strict=True):
-        view, available = _joined(tables, instants[end - 1])
-        built = build(view)
+        view, available = _joined(tables, instants[end - 1], vintages)
         row = np.searchsorted(available, instants[begin:end], side="right") - 1
-        values = built.take(np.maximum(row, 0)).set_axis(days[begin:end]) if len(built) else None
-        if values is None:
-            values = pd.DataFrame(np.nan, days[begin:end], built.columns)
-            age = np.full(end - begin, np.nan)
-        else:
-            values[row < 0] = np.nan
+        # Rows before the look-back of the first one that is asked for change nothing.
+        first = 0 if lookback is None else max(row[0] - lookback + 1, 0)
+        built = build({role: table.iloc[first:] for role, table in view.items()})
+        row -= first
+        if len(built):
+            values = built.take(np.maximum(row, 0)).set_axis(days[begin:end]).astype("float64")
             dates = built.index.to_numpy("datetime64[D]")[np.maximum(row, 0)]
             age = (days[begin:end].to_numpy("datetime64[D]") - dates) / DAY
+            values[row < 0] = np.nan
             age[row < 0] = np.nan
-        pieces.append(values.astype("float64"))
+        else:
+            values = pd.DataFrame(np.nan, days[begin:end], built.columns)
+            age = np.full(end - begin, np.nan)
+        pieces.append(values)
         ages.append(age)
-    return pd.concat(pieces), np.concatenate(ages)
+    return (pd.concat(pieces) if len(pieces) > 1 else pieces[0]), np.concatenate(ages)
+
+
+def day_by_day(
+    build: Builder,
+    tables: Mapping[str, pd.DataFrame],
+    days: pd.DatetimeIndex,
+    lookback: int | None = None,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Evaluate a builder whose rows are calendar days, for inputs of different frequency.
+
+    Row d holds each input as it was known at T(d): a weekly series is the last
+    one published, and a revision changes the days from its publication on, never
+    those before. A value more than ``LIMIT_DAYS`` days old is missing.
+
+    Parameters, Returns
+    -------------------
+    As :func:`point_in_time`; the age is that of the oldest input.
+    """
+    starts = [pd.Timestamp(first_day_known(utc(t["available_at"])).min()) for t in tables.values()]
+    start = max(starts)
+    if lookback is not None:
+        start = max(start, days[0] - pd.Timedelta(days=lookback - 1))
+    grid = pd.date_range(min(start, days[0]), days[-1], freq="D", unit="us")
+    known: dict[str, pd.DataFrame] = {}
+    oldest = np.zeros(len(days))
+    for role, table in tables.items():
+        known[role], age = as_known(table, grid)
+        oldest = np.maximum(oldest, age[-len(days) :])
+    built = build(known).loc[days]
+    return built.astype("float64"), oldest
+
+
+def as_known(table: pd.DataFrame, days: pd.DatetimeIndex) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the row of the latest date that was known at T(d), for each day d.
+
+    Returns
+    -------
+    values : frame on ``days``; NaN where nothing was known, or it was too old.
+    age_days : (n,) float64, d minus the row's date; NaN where nothing was known.
+    """
+    arrived = table.sort_values(["available_at", "date"], kind="stable")
+    date = arrived["date"].to_numpy("datetime64[D]")
+    # What arrives about an older date than the latest known does not change the latest.
+    newest = date >= np.maximum.accumulate(date) if len(date) else np.zeros(0, dtype=bool)
+    arrived, date = arrived[newest], date[newest]
+    row = np.searchsorted(utc(arrived["available_at"]), instants_of(days), side="right") - 1
+    values = arrived.drop(columns=["date", "available_at"])
+    if not len(values):
+        return pd.DataFrame(np.nan, days, values.columns), np.full(len(days), np.nan)
+    age = (days.to_numpy("datetime64[D]") - date[np.maximum(row, 0)]) / DAY
+    age[row < 0] = np.nan
+    taken = values.take(np.maximum(row, 0)).set_axis(days)
+    return taken.mask(pd.Series(~(age <= LIMIT_DAYS), days), axis=0), age
 
 
 def _joined(
-    tables: Mapping[str, pd.DataFrame], instant: np.datetime64
+    tables: Mapping[str, pd.DataFrame], instant: np.datetime64, vintages: Vintages
 ) -> tuple[dict[str, pd.DataFrame], np.ndarray]:
     """Cut each table at an instant; keep the dates all share, and when each was known."""
-    cut = pd.Timestamp(instant, tz="UTC")
-    known = {role: known_at(table, cut).set_index("date") for role, table in tables.items()}
-    shared: pd.Index | None = None
-    for table in known.values():
-        shared = table.index if shared is None else shared.intersection(table.index)
-    if shared is None:
+    views = {role: vintages.view(table, instant) for role, table in tables.items()}
+    frames = [frame for frame, _ in views.values()]
+    if not frames:
         raise ValueError("a builder needs at least one table")
-    shared = shared.sort_values()
-    known = {role: table.loc[shared] for role, table in known.items()}
-    stamps = np.max([utc(table["available_at"]) for table in known.values()], axis=0)
-    return (
-        {role: table.drop(columns="available_at") for role, table in known.items()},
-        np.maximum.accumulate(stamps) if len(stamps) else stamps,
-    )
+    shared = frames[0].index
+    for frame in frames[1:]:
+        shared = shared if frame.index.equals(shared) else shared.intersection(frame.index)
+    known: dict[str, pd.DataFrame] = {}
+    stamps: list[np.ndarray] = []
+    for role, (frame, arrived) in views.items():
+        place = slice(None) if len(frame) == len(shared) else frame.index.get_indexer(shared)
+        known[role] = frame.iloc[place]
+        stamps.append(arrived[place])
+    return known, np.maximum.accumulate(np.max(stamps, axis=0))
 
 
 def utc(stamps: pd.Series) -> np.ndarray:
     """Return zoned instants as naive UTC datetime64[us]."""
-    return stamps.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+    return stamps.to_numpy("datetime64[us]")

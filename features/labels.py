@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -96,3 +96,122 @@ def forward_labels(
         label_end=end,
         known_on=np.where(missing, NEVER, known_on),
     )
+
+
+def volatility_labels(
+    prices: pd.DataFrame,
+    days: pd.DatetimeIndex,
+    horizon_days: int,
+    volatility: np.ndarray,
+    multiple: float = 0.5,
+) -> Labels:
+    """Label each as-of day: 1 if the forward log return > multiple x volatility x root(h).
+
+    Parameters
+    ----------
+    prices, days, horizon_days : as in :func:`forward_labels`.
+    volatility : (n,) float64, daily, known at T(d) (``Dataset.volatility``); NaN gives no label.
+    multiple : deviations that the return has to exceed.
+    """
+    labels = forward_labels(prices, days, horizon_days, 0.0)
+    bound = multiple * volatility * np.sqrt(horizon_days)
+    missing = np.isnan(labels.forward_return) | np.isnan(bound)
+    above = np.log1p(labels.forward_return) > bound
+    return replace(
+        labels,
+        outcome=np.where(missing, np.nan, above.astype("float64")),
+        known_on=np.where(missing, NEVER, labels.known_on),
+    )
+
+
+def three_classes(labels: Labels, band: float | np.ndarray) -> np.ndarray:
+    """Return (n,) float64: -1 down, 0 flat, 1 up; NaN where there is no label.
+
+    Parameters
+    ----------
+    labels : with ``forward_return``.
+    band : fractional return, one for all or one a day; what is within it, ends
+        included, is flat.
+    """
+    forward = labels.forward_return
+    classes = (forward > band).astype("float64") - (forward < -np.asarray(band))
+    return np.where(np.isnan(forward) | np.isnan(band), np.nan, classes)
+
+
+def triple_barrier(
+    prices: pd.DataFrame,
+    days: pd.DatetimeIndex,
+    horizon_days: int,
+    volatility: np.ndarray,
+    up: float = 1.0,
+    down: float = 1.0,
+) -> Labels:
+    """Label each as-of day by the barrier its closes touch first: 1 up, -1 down, 0 neither.
+
+    The barriers stand at ``up`` and ``-down`` times ``volatility x root(h)`` of
+    log return; the third is the end of the horizon (Lopez de Prado 2018, ch. 3).
+    Closes are those of the first vintage. A bar that is missing before the first
+    touch may have hidden one: there is no label then.
+
+    Returns
+    -------
+    Labels whose ``label_end`` is the day of the touch, or d + h, and whose
+    ``forward_return`` is the one realised there.
+    """
+    day = days.to_numpy("datetime64[D]")
+    ahead = pd.date_range(days[0], days[-1] + pd.Timedelta(days=horizon_days), freq="D", unit="us")
+    known = first_known_close(prices, ahead)
+    close = close_as_known(prices, ahead.to_numpy("datetime64[D]"), known)
+    rows = np.arange(len(day))
+    bound = volatility * np.sqrt(horizon_days)
+    outcome = np.where(np.isnan(close[rows] * bound), np.nan, 0.0)
+    at, open_, latest = rows.copy(), ~np.isnan(outcome), known[rows]
+    for step in range(1, horizon_days + 1):
+        move = np.log(close[rows + step] / close[rows])
+        at = np.where(open_, rows + step, at)
+        latest = np.where(open_, np.maximum(latest, known[rows + step]), latest)
+        outcome = np.where(open_ & np.isnan(move), np.nan, outcome)
+        touched = open_ & ((move >= up * bound) | (move <= -down * bound))
+        outcome = np.where(touched, np.where(move >= up * bound, 1.0, -1.0), outcome)
+        open_ &= ~touched & ~np.isnan(move)
+    missing = np.isnan(outcome)
+    return Labels(
+        outcome=outcome,
+        forward_return=np.where(missing, np.nan, close[at] / close[rows] - 1.0),
+        label_end=ahead.to_numpy("datetime64[D]")[at],
+        known_on=np.where(missing, NEVER, np.maximum(latest, ahead.to_numpy("datetime64[D]")[at])),
+    )
+
+
+def average_uniqueness(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return how much of each label's window is its own (Lopez de Prado 2018, section 4.4).
+
+    The mean, over the days of the window ``(begin, end]``, of one over the
+    number of windows that hold the day: 1 without overlap, about 1/h for daily
+    labels over h days.
+
+    Parameters
+    ----------
+    begin, end : (n,) datetime64[D], begin < end.
+
+    Returns
+    -------
+    (n,) float64 in (0, 1].
+
+    Examples
+    --------
+    >>> day = np.array(["2024-01-01", "2024-01-02", "2024-01-10"], dtype="M8[D]")
+    >>> average_uniqueness(day, day + 2).tolist()
+    [0.75, 0.75, 1.0]
+    """
+    if len(begin) == 0:
+        return np.zeros(0)
+    first = begin.min()
+    opens, closes = ((days - first).astype("int64") for days in (begin, end))
+    change = np.zeros(closes.max() + 2)
+    np.add.at(change, opens + 1, 1.0)
+    np.add.at(change, closes + 1, -1.0)
+    holding = np.cumsum(change)
+    share = np.concatenate([[0.0], np.cumsum(1.0 / np.maximum(holding, 1.0))])
+    unique: np.ndarray = (share[closes + 1] - share[opens + 1]) / (closes - opens)
+    return unique

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from features import windows
 from features.breadth import PANEL
-from features.crypto import ASSET, daily
+from features.crypto import ASSET, clean_steps, daily
 from features.flows import FUND
-from features.highs import INDEX, quoted_price
-from features.momentum import LARGE, SMALL, log_price
+from features.highs import INDEX, LEAST_HISTORY, is_all_time_high, sessions_since
+from features.momentum import LARGE, SMALL
+from features.quotes import log_price, log_returns, steps, unsplit_price
 from features.registry import REGISTRY, Feature, Role, Tables
 
 HIGH_YIELD = Role("high_yield", "prices", ("HYG",))
@@ -22,25 +26,46 @@ VIX = Role("vix", "macro", ("VIXCLS",))
 FLOW_DECAYS = (5, 10, 20, 40)
 HIGH_DECAYS = (5, 10, 20, 40)
 SMALL_WINDOWS = (5, 20, 60, 120)
-LEAST_HIGH_HISTORY = 252
+OWN_WINDOWS = (1, 5, 20, 60, 120)
 
 
-def scaled_change(level: pd.Series, window: int) -> pd.Series:
-    """Return the change over a window, in deviations of a change of that length.
+SETTLING = "missing until 60 steps give a deviation, and until the window is full"
+JUMPS = f"{SETTLING}; and while it spans an unexplained jump of the price"
+
+
+def scaled_changes(
+    level: pd.Series, step: pd.Series, lengths: Sequence[int], names: str
+) -> pd.DataFrame:
+    """Return changes over several lengths, each in deviations of a change of that length.
 
     The deviation of a step is exponentially weighted, half-life 60 rows.
+
+    Parameters
+    ----------
+    level, step : of the same rows; a NaN step is a jump that no window may span.
+    names : of the columns, with ``{k}`` for the length.
     """
-    step = level.diff().ewm(halflife=60, min_periods=60).std()
-    return level.diff(window) / (step.where(step > 0) * np.sqrt(window))
+    spread = step.ewm(halflife=60, min_periods=60).std()
+    spread = spread.where(spread > 1e-12)
+    changes = log_returns(level, step, lengths)
+    return pd.DataFrame(
+        {names.format(k=k): changes[k] / (spread * np.sqrt(k)) for k in lengths}, level.index
+    )
 
 
 @REGISTRY.group(
-    "flow_pressure", block="flows", roles=[FUND],
+    "flow_pressure",
+    block="flows",
+    roles=[FUND],
+    scaling="invariant",
+    missing="missing for the first 60 sessions",
     features=[
-        Feature(f"flow_pressure_{k}s", f"flow / assets / its own typical size, decay {k}", "1", None)
+        Feature(
+            f"flow_pressure_{k}s", f"flow / assets / its own typical size, decay {k}", "1", None
+        )
         for k in FLOW_DECAYS
     ],
-)  # fmt: skip
+)
 def flow_pressure(tables: Tables) -> pd.DataFrame:
     """Build flows in units of their usual size, exponentially weighted."""
     fund = tables["fund"]
@@ -56,168 +81,226 @@ def flow_pressure(tables: Tables) -> pd.DataFrame:
 
 
 @REGISTRY.group(
-    "high_decay", block="highs", roles=[INDEX],
+    "high_decay",
+    block="highs",
+    roles=[INDEX],
+    scaling="invariant",
+    missing=f"missing for the first {LEAST_HISTORY} sessions of the feed",
     features=[
-        *(Feature(f"high_decay_{k}s", f"exp(-sessions since the last high / {k})", "1", None)
-          for k in HIGH_DECAYS),
+        *(
+            Feature(f"high_decay_{k}s", f"exp(-sessions since the last high / {k})", "1", None)
+            for k in HIGH_DECAYS
+        ),
         Feature("nearness_log_all_time", "log close - log running maximum", "1", None),
         Feature("nearness_log_52w", "log close - log 252-session maximum", "1", 252),
     ],
-)  # fmt: skip
+)
 def high_decay(tables: Tables) -> pd.DataFrame:
     """Build the age of the last high at several decays; the first year's highs are no highs."""
-    price = quoted_price(tables["index"])
-    row = pd.Series(np.arange(len(price), dtype="float64"), price.index)
-    high = (price > price.cummax().shift(1)) & (row >= LEAST_HIGH_HISTORY)
-    since = row - row.where(high).ffill()
-    known = row >= LEAST_HIGH_HISTORY
+    price = unsplit_price(tables["index"])
+    flag = is_all_time_high(price)
+    since, known = sessions_since(flag), flag.notna()
+    # Before any high its age is unbounded, and the limit of the decay is zero.
     built = {
         f"high_decay_{k}s": np.exp(-since / k).where(since.notna(), 0.0).where(known)
         for k in HIGH_DECAYS
     }
-    built["nearness_log_all_time"] = np.log(price / price.cummax()).where(known)
-    built["nearness_log_52w"] = np.log(price / price.rolling(252).max())
+    level = windows.logarithm(price)
+    built["nearness_log_all_time"] = (level - level.cummax()).where(known)
+    built["nearness_log_52w"] = level - windows.highest(level, 252)
     return pd.DataFrame(built)
 
 
 @REGISTRY.group(
-    "small_scaled", block="momentum", roles=[SMALL],
+    "small_scaled",
+    block="momentum",
+    roles=[SMALL],
+    scaling="invariant",
+    missing=JUMPS,
     features=[
         Feature(f"small_scaled_{k}s", f"{k}-session log return in its deviations", "1", None)
         for k in SMALL_WINDOWS
     ],
-)  # fmt: skip
+)
 def small_scaled(tables: Tables) -> pd.DataFrame:
     """Build small-cap momentum in deviations."""
-    price = log_price(tables["small"])
-    return pd.DataFrame({f"small_scaled_{k}s": scaled_change(price, k) for k in SMALL_WINDOWS})
+    small = tables["small"]
+    return scaled_changes(log_price(small), steps(small), SMALL_WINDOWS, "small_scaled_{k}s")
 
 
 @REGISTRY.group(
-    "small_cap_day", block="momentum", roles=[SMALL],
+    "small_cap_day",
+    block="momentum",
+    roles=[SMALL],
+    scaling="invariant",
+    missing="missing on an unexplained jump of the price",
     features=[Feature("small_return_1s", "log return of the session", "1", 2)],
-)  # fmt: skip
+)
 def small_cap_day(tables: Tables) -> pd.DataFrame:
     """Build the session's own return."""
-    return log_price(tables["small"]).diff().to_frame("small_return_1s")
+    return steps(tables["small"]).to_frame("small_return_1s")
 
 
 @REGISTRY.group(
-    "relative_scaled", block="momentum", roles=[SMALL, LARGE],
+    "relative_scaled",
+    block="momentum",
+    roles=[SMALL, LARGE],
+    scaling="invariant",
+    missing=JUMPS,
     features=[
-        Feature(f"relative_scaled_{k}s", f"small minus large, {k} sessions, in deviations", "1", None)
+        Feature(
+            f"relative_scaled_{k}s", f"small minus large, {k} sessions, in deviations", "1", None
+        )
         for k in (20, 60, 120)
     ],
-)  # fmt: skip
+)
 def relative_scaled(tables: Tables) -> pd.DataFrame:
     """Build small against large caps in deviations."""
-    ratio = log_price(tables["small"]) - log_price(tables["large"])
-    return pd.DataFrame({f"relative_scaled_{k}s": scaled_change(ratio, k) for k in (20, 60, 120)})
+    small, large = tables["small"], tables["large"]
+    ratio, step = log_price(small) - log_price(large), steps(small) - steps(large)
+    return scaled_changes(ratio, step, (20, 60, 120), "relative_scaled_{k}s")
 
 
 @REGISTRY.group(
-    "large_scaled", block="momentum", roles=[LARGE],
+    "large_scaled",
+    block="momentum",
+    roles=[LARGE],
+    scaling="invariant",
+    missing=JUMPS,
     features=[
         Feature(f"large_scaled_{k}s", f"large caps, {k} sessions, in deviations", "1", None)
         for k in SMALL_WINDOWS
     ],
-)  # fmt: skip
+)
 def large_scaled(tables: Tables) -> pd.DataFrame:
     """Build large-cap momentum in deviations."""
-    price = log_price(tables["large"])
-    return pd.DataFrame({f"large_scaled_{k}s": scaled_change(price, k) for k in SMALL_WINDOWS})
+    large = tables["large"]
+    return scaled_changes(log_price(large), steps(large), SMALL_WINDOWS, "large_scaled_{k}s")
 
 
 @REGISTRY.group(
-    "breadth_scaled", block="breadth", roles=[PANEL],
+    "breadth_scaled",
+    block="breadth",
+    roles=[PANEL],
+    scaling="invariant",
+    missing="missing where breadth is, and until the window is full",
     features=[
-        Feature("breadth_net_highs_10s", "highs minus lows, exponentially weighted, span 10", "1", None),
+        Feature("breadth_net_highs_10s", "highs minus lows, mean of 10 sessions", "1", 261),
         Feature("dispersion_log", "log of 20-session dispersion", "1", 21),
         Feature("dispersion_change_60s", "log dispersion minus its 60-session mean", "1", 81),
     ],
-)  # fmt: skip
+)
 def breadth_scaled(tables: Tables) -> pd.DataFrame:
     """Build slow net highs, and dispersion in logs."""
     breadth = tables["panel"]
     spread = breadth["breadth_dispersion_20s"]
-    level = np.log(spread.where(spread > 0))
+    level = windows.logarithm(spread)
     return pd.DataFrame(
         {
-            "breadth_net_highs_10s": breadth["breadth_high_minus_low"].ewm(span=10).mean(),
+            "breadth_net_highs_10s": windows.mean(breadth["breadth_high_minus_low"], 10),
             "dispersion_log": level,
-            "dispersion_change_60s": level - level.rolling(60).mean(),
+            "dispersion_change_60s": level - windows.mean(level, 60),
         }
     )
 
 
 @REGISTRY.group(
-    "credit_scaled", block="liquidity", roles=[HIGH_YIELD, INVESTMENT_GRADE],
+    "credit_scaled",
+    block="liquidity",
+    roles=[HIGH_YIELD, INVESTMENT_GRADE],
+    scaling="invariant",
+    missing=JUMPS,
     features=[
-        Feature(f"credit_scaled_{k}s", f"high yield minus grade, {k} sessions, in deviations", "1", None)
+        Feature(
+            f"credit_scaled_{k}s", f"high yield minus grade, {k} sessions, in deviations", "1", None
+        )
         for k in (5, 20, 60)
     ],
-)  # fmt: skip
+)
 def credit_scaled(tables: Tables) -> pd.DataFrame:
     """Build the appetite for credit risk in deviations."""
-    ratio = log_price(tables["high_yield"]) - log_price(tables["investment_grade"])
-    return pd.DataFrame({f"credit_scaled_{k}s": scaled_change(ratio, k) for k in (5, 20, 60)})
+    risky, safe = tables["high_yield"], tables["investment_grade"]
+    ratio, step = log_price(risky) - log_price(safe), steps(risky) - steps(safe)
+    return scaled_changes(ratio, step, (5, 20, 60), "credit_scaled_{k}s")
 
 
 @REGISTRY.group(
-    "liquidity_scaled", block="liquidity", roles=[FED_ASSETS, TREASURY],
+    "liquidity_scaled",
+    block="liquidity",
+    roles=[FED_ASSETS, TREASURY],
+    scaling="invariant",
+    missing=SETTLING,
     features=[
-        Feature(f"liquidity_scaled_{k}w", f"Fed assets less Treasury cash, {k} weeks, in deviations",
-                "1", None)
+        Feature(
+            f"liquidity_scaled_{k}w",
+            f"Fed assets less Treasury cash, {k} weeks, in deviations",
+            "1",
+            None,
+        )
         for k in (1, 4, 13)
     ],
-)  # fmt: skip
+)
 def liquidity_scaled(tables: Tables) -> pd.DataFrame:
     """Build changes of liquidity in deviations; both series are in USD million."""
     net = tables["fed_assets"]["value"] - tables["treasury"]["value"]
-    level = np.log(net.where(net > 0))
-    return pd.DataFrame({f"liquidity_scaled_{k}w": scaled_change(level, k) for k in (1, 4, 13)})
+    level = windows.logarithm(net)
+    return scaled_changes(level, level.diff(), (1, 4, 13), "liquidity_scaled_{k}w")
 
 
 @REGISTRY.group(
-    "rate_scaled", block="liquidity", roles=[TWO_YEAR],
+    "rate_scaled",
+    block="liquidity",
+    roles=[TWO_YEAR],
+    scaling="invariant",
+    missing=SETTLING,
     features=[
-        Feature(f"rate_scaled_{k}d", f"2-year yield, {k} days' change, in deviations", "1", None)
+        Feature(
+            f"rate_scaled_{k}s", f"2-year yield, {k} sessions' change, in deviations", "1", None
+        )
         for k in (20, 60)
     ],
-)  # fmt: skip
+)
 def rate_scaled(tables: Tables) -> pd.DataFrame:
     """Build changes of the two-year yield in deviations."""
     level = tables["two_year"]["value"]
-    return pd.DataFrame({f"rate_scaled_{k}d": scaled_change(level, k) for k in (20, 60)})
+    return scaled_changes(level, level.diff(), (20, 60), "rate_scaled_{k}s")
 
 
 @REGISTRY.group(
-    "vix_level", block="liquidity", roles=[VIX],
+    "vix_level",
+    block="liquidity",
+    roles=[VIX],
+    scaling="invariant",
+    missing="missing until the window is full",
     features=[
-        Feature("vix_level_log", "log of the VIX", "1", 1),
+        Feature("vix_level_log", "log of the VIX", "1", 1, "logarithmic"),
         Feature("vix_change_20s", "log VIX minus its 20-session mean", "1", 20),
     ],
-)  # fmt: skip
+)
 def vix_level(tables: Tables) -> pd.DataFrame:
     """Build the level and the surprise of implied volatility."""
-    value = tables["vix"]["value"]
-    level = np.log(value.where(value > 0))
-    return pd.DataFrame(
-        {"vix_level_log": level, "vix_change_20s": level - level.rolling(20).mean()}
-    )
+    level = windows.logarithm(tables["vix"]["value"])
+    surprise = level - windows.mean(level, 20)
+    return pd.DataFrame({"vix_level_log": level, "vix_change_20s": surprise})
 
 
 @REGISTRY.group(
-    "own_scaled", block="crypto", roles=[ASSET],
+    "own_scaled",
+    block="crypto",
+    roles=[ASSET],
+    scaling="invariant",
+    missing="missing until 20 days give a deviation, and while the window spans a jump",
     features=[
         Feature(f"own_scaled_{k}d", f"{k}-day log return over volatility x root {k}", "1", None)
-        for k in (1, 5, 20, 60, 120)
+        for k in OWN_WINDOWS
     ],
-)  # fmt: skip
+)
 def own_scaled(tables: Tables) -> pd.DataFrame:
     """Build the asset's own momentum in deviations."""
     price = daily(tables["asset"])
-    spread = price.diff().ewm(halflife=30, min_periods=20).std()
-    spread = spread.where(spread > 0)
-    built = {f"own_scaled_{k}d": price.diff(k) / spread / np.sqrt(k) for k in (1, 5, 20, 60, 120)}
-    return pd.DataFrame(built).loc[tables["asset"].index]
+    step = clean_steps(price)
+    spread = step.ewm(halflife=30, min_periods=20).std()
+    spread = spread.where(spread > 1e-12)
+    changes = log_returns(price, step, OWN_WINDOWS)
+    built = {f"own_scaled_{k}d": changes[k] / spread / np.sqrt(k) for k in OWN_WINDOWS}
+    return pd.DataFrame(built, price.index).loc[tables["asset"].index]

@@ -232,7 +232,7 @@ def dataset_name(dataset: Dataset) -> str:
 
 
 def _json(content: object) -> str:
-    return json.dumps(content, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    return json.dumps(content, allow_nan=False, separators=(",", ":"))
 
 
 def _state_to_json(state: PathState) -> dict[str, Any]:

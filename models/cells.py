@@ -20,7 +20,7 @@ class Cell:
 
     def __str__(self) -> str:
         """Return a short name, for runs and files."""
-        suffix = f"_gt{self.threshold:g}" if self.threshold else ""
+        suffix = f"_gt{self.threshold!r}" if self.threshold else ""
         return f"{self.asset}_{self.horizon_days}d{suffix}"
 
 

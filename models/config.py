@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features import FeatureConfig
 
-
 CLASSIFIER_FEATURES = (
     *(f"small_return_{k}s" for k in (5, 20, 60, 120, 252)),
     "small_volatility_20s", "small_scaled_return_60s", "small_mean_distance_200s",
@@ -64,7 +63,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "dispersion": ("dispersion_log", "dispersion_change_60s"),
     "liquidity": tuple(f"liquidity_scaled_{k}w" for k in (1, 4, 13)),
-    "rates": tuple(f"rate_scaled_{k}d" for k in (20, 60)),
+    "rates": tuple(f"rate_scaled_{k}s" for k in (20, 60)),
     "vix": ("vix_level_log", "vix_change_20s"),
     "own": tuple(f"own_scaled_{k}d" for k in (1, 5, 20, 60, 120)),
 }  # fmt: skip
@@ -94,7 +93,7 @@ class SignalConfig(_Frozen):
     """Deviation of an asset's coefficient from the one that all share."""
     nothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Prior of no signal at all, within one average; the gate and the mixture doubt besides."""
-    discounts: tuple[float, float] = (1.0, 0.999)
+    discounts: tuple[float, float] = (1.0, 0.9985)
     """Daily fading of evidence, slow and fast; the gate weighs both."""
     gate_prior: tuple[float, float, float] = (0.1, 0.675, 0.225)
     gate_redeal: tuple[float, float, float] = (0.5, 0.25, 0.25)
@@ -122,7 +121,7 @@ class MixtureConfig(_Frozen):
     """Exponentially weighted mixture on log loss."""
 
     climatology_prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    signals_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    signals_share: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Of what climatology leaves, where there are other experts beside the signals."""
     rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Learning rate times the horizon: the rate is ``rate / h``."""

@@ -14,6 +14,9 @@ from models.mixture import Path, Snapshot, run_path
 from models.predictive import centre_of, chance_of, spread_of
 
 
+LOST_DAYS = 30
+
+
 @dataclass(frozen=True)
 class Driver:
     """What one input adds to the log-odds of a forecast against the base rate."""
@@ -78,16 +81,21 @@ def forecast(
 
 
 def _reason_to_abstain(rows: CellRows, row: int, path: Path) -> str | None:
+    """Say why there is no forecast: no close, nobody to speak, or a feature that was lost.
+
+    A feature counts as lost when it is missing now and was there within the month.
+    """
     if not rows.usable[row]:
         return f"no close of {rows.cell.asset} on the day"
-    if path.informed[-1]:
-        return None
-    missing = [
+    there = np.isfinite(rows.features[max(0, row - LOST_DAYS) : row + 1])
+    lost = [
         name
-        for name, value in zip(rows.names, rows.features[row], strict=True)
-        if not np.isfinite(value)
+        for name, now, lately in zip(rows.names, there[-1], there.any(axis=0), strict=True)
+        if lately and not now
     ]
-    return f"missing: {', '.join(missing) or 'experts, for want of labels'}"
+    if lost:
+        return f"missing: {', '.join(lost)}"
+    return None if path.informed[-1] else "missing: experts, for want of labels"
 
 
 def _drivers(

@@ -9,7 +9,7 @@ import numpy as np
 
 PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     # C6: highs with inflows.
-    "high x flow": (("high_decay_20s", "flow_pressure_10s"), ("high_decay_20s", "flow_pressure_40s")),
+    "high x flow": tuple(("high_decay_20s", f"flow_pressure_{k}s") for k in (10, 40)),
     # Momentum counts more, or less, when constituents move apart.
     "momentum x dispersion": tuple((f"small_scaled_{k}s", "dispersion_log") for k in (20, 60, 120)),
     # C7: highs with weak breadth.
@@ -59,8 +59,9 @@ def with_interactions(plain: Signals, z: np.ndarray) -> Signals:
     made: list[tuple[str, str, np.ndarray]] = []
     for gated, by in GATED:
         if gated in at and by in at:
-            open_ = np.where(np.isfinite(plain.values[:, :, at[by]]), plain.values[:, :, at[by]] > 0, np.nan)
-            made.append(("high x flow", f"{gated} if {by}", plain.values[:, :, at[gated]] * open_))
+            flow = plain.values[:, :, at[by]]
+            inflow = np.where(np.isfinite(flow), flow > 0, np.nan)
+            made.append(("high x flow", f"{gated} if {by}", plain.values[:, :, at[gated]] * inflow))
     for group, pairs in PAIRS.items():
         for one, other in pairs:
             if one in at and other in at:

@@ -1,4 +1,4 @@
-"""Location: what each day's return says about drift, when days have fat tails and assets move together.
+"""Location: what a day's return says about drift, with fat tails and assets that move together.
 
 Arrays have a row a day t and a column an asset. The return of row t runs from
 the close of t to that of t + 1 and is known at T(t + 1), so every sum is taken
@@ -95,14 +95,12 @@ def without_index(scores: LocationScores, index_z: np.ndarray) -> LocationScores
     index_z : (t,) the index's return from t to t + 1 over its volatility; NaN on days without.
     """
     have = np.isfinite(index_z)
-    z = np.where(have, np.clip(np.nan_to_num(index_z), -3, 3), 0.0)  # NaN days are masked
+    z = np.clip(np.where(have, index_z, 0.0), -3, 3)
     both = scores.known & have[:, None]
     cross = before(running((both * scores.u * z[:, None]).sum(axis=1)))
     square = before(running((both * (z**2)[:, None]).sum(axis=1)))
     slope = cross / (square + 4 * START_DAYS)
-    return _described(
-        np.where(scores.known, scores.u - (slope * z)[:, None], 0.0), scores.known
-    )
+    return _described(np.where(scores.known, scores.u - (slope * z)[:, None], 0.0), scores.known)
 
 
 def _described(u: np.ndarray, known: np.ndarray) -> LocationScores:
@@ -131,9 +129,7 @@ def drift(scores: LocationScores, config: SignalConfig) -> np.ndarray:
     known = scores.known.astype("float64")
     q, c = scores.weights(known.sum(axis=1))
     outer = known[:, :, None] * known[:, None, :]
-    information = q[:, None, None] * (
-        known[:, :, None] * np.eye(assets) - c[:, None, None] * outer
-    )
+    information = q[:, None, None] * (known[:, :, None] * np.eye(assets) - c[:, None, None] * outer)
     pull = (information * scores.u[:, None, :]).sum(axis=2)
     pull = before(running(pull, config.drift_discount))
     total = before(running(information.reshape(days, -1), config.drift_discount))

@@ -109,9 +109,7 @@ def initial_state(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> 
         losses=np.zeros(count),
         pending_days=np.array([], dtype="datetime64[D]"),
         pending=np.empty((0, count)),
-        reference=None
-        if rows.reference is None
-        else initial_state(rows.reference, as_of, config),
+        reference=None if rows.reference is None else initial_state(rows.reference, as_of, config),
     )
 
 

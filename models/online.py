@@ -52,9 +52,11 @@ def cell_rows(
 
 
 def _rule(dataset: Dataset) -> np.ndarray:
-    """Return (t,) what the claims assert, 0 to 1: C1 and C4 a decaying high counts, C6 with
-    inflow fully and with outflow by half, C7 with weak breadth by half.
-    """  # noqa: D205 - one sentence
+    """Return (t,) what the claims assert, from 0 to 1.
+
+    C1 and C4: a decaying high counts. C6: with outflow by half. C7: with weak breadth by half.
+    """
+
     def column(name: str) -> np.ndarray | None:
         if name not in dataset.names:
             return None

@@ -162,7 +162,7 @@ def gate(
 def group_shares(groups: Sequence[str], config: SignalConfig) -> np.ndarray:
     """Return (k,) prior probabilities: a group has one share, its alternative scales divide it."""
     weight = {g: config.group_weights.get(g, 1.0) for g in dict.fromkeys(groups)}
-    size = {g: groups.count(g) if isinstance(groups, list) else list(groups).count(g) for g in weight}
+    size = {g: list(groups).count(g) for g in weight}
     total = sum(weight.values())
     return np.array([(1 - config.nothing) * weight[g] / total / size[g] for g in groups])
 

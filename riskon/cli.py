@@ -66,13 +66,14 @@ def root(
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated market.")] = 1,
     world: Annotated[str, typer.Option(help="World to simulate.")] = "flow",
 ) -> None:
     """Run the whole path on a simulated market: no network, no keys."""
     from riskon.demo import run_demo
+    from riskon.settings import Settings
 
-    run_demo(world, seed)
+    run_demo(Settings(), world, seed)
 
 
 @app.command()
@@ -80,7 +81,9 @@ def simulate(
     market: Annotated[Path, typer.Option(help="Directory to write.")],
     world: Annotated[str, typer.Option(help="World to simulate.")] = "flow",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same market.")] = 0,
-    years: Annotated[float, typer.Option(min=2, max=40, help="Length in years.")] = 12.0,
+    years: Annotated[
+        float, typer.Option(min=2, max=13, help="Length in years, from 2013 on.")
+    ] = 12.0,
     strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
 ) -> None:
     """Write a simulated market and, in truth.csv, the true probability of every day."""
@@ -100,8 +103,33 @@ def dataset(
 ) -> None:
     """Write the point-in-time dataset of one asset and horizon (.parquet or .csv)."""
     from riskon.commands import dataset as command
+    from riskon.settings import Settings
 
-    command(market, asset, horizon, threshold, config, output)
+    command(Settings(), market, asset, horizon, threshold, config, output)
+
+
+@app.command()
+def features(
+    market: Market = None,
+    block: Annotated[
+        list[str] | None, typer.Option(help="Block of features; repeat.  [default: all]")
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option(metavar="highs", help="List all-time highs by date.")
+    ] = None,
+    index: Annotated[
+        list[str] | None, typer.Option(help="Index to explain; repeat.  [default: RUT, IWM]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Page of plots on the market's data to write (.html).")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Of what is printed.")] = Format.TABLE,
+) -> None:
+    """List the features there are, explain them on a market, or draw them."""
+    from riskon.features import features as command
+    from riskon.settings import Settings
+
+    command(Settings(), market, block, explain, index, output, format.value)
 
 
 @app.command()
@@ -119,8 +147,21 @@ def backtest(
 ) -> None:
     """Walk forward, out of sample only; write the predictions and print the scores."""
     from riskon.commands import backtest as command
+    from riskon.settings import Settings
 
-    command(market, asset, horizon, threshold, start, end, config, output, format.value, workers)
+    command(
+        Settings(),
+        market,
+        asset,
+        horizon,
+        threshold,
+        start,
+        end,
+        config,
+        output,
+        format.value,
+        workers,
+    )
 
 
 @app.command()
@@ -136,8 +177,11 @@ def train(
 ) -> None:
     """Fit, evaluate, track in MLflow, and register a version."""
     from riskon.commands import train as command
+    from riskon.settings import Settings
 
-    command(market, asset, horizon, threshold, config, experiment, format.value, workers)
+    command(
+        Settings(), market, asset, horizon, threshold, config, experiment, format.value, workers
+    )
 
 
 @app.command()
@@ -148,8 +192,9 @@ def promote(
 ) -> None:
     """Make a version the champion, through the gate."""
     from riskon.commands import promote as command
+    from riskon.settings import Settings
 
-    command(version, reason, override)
+    command(Settings(), version, reason, override)
 
 
 @app.command()
@@ -158,8 +203,9 @@ def rollback(
 ) -> None:
     """Make the champion before this one the champion again."""
     from riskon.commands import rollback as command
+    from riskon.settings import Settings
 
-    command(reason)
+    command(Settings(), reason)
 
 
 @app.command()
@@ -169,13 +215,16 @@ def score(
         str | None, typer.Option(metavar="YYYY-MM-DD", help="As-of day.  [default: the latest]")
     ] = None,
     asset: Assets = None,
-    horizon: Horizons = None,
+    horizon: Annotated[
+        list[int] | None, typer.Option(help="Horizon in days; repeat.  [default: the model's]")
+    ] = None,
     format: Annotated[Format, typer.Option(help="Of the scores.")] = Format.TABLE,
 ) -> None:
     """Print the champion's probability scores, and write them to the ledger."""
     from riskon.commands import score as command
+    from riskon.settings import Settings
 
-    command(market, as_of, asset, horizon, format.value)
+    command(Settings(), market, as_of, asset, horizon, format.value)
 
 
 @app.command()
@@ -186,8 +235,9 @@ def serve(
 ) -> None:
     """Serve the scores over REST."""
     from riskon.commands import serve as command
+    from riskon.settings import Settings
 
-    command(market, host, port)
+    command(Settings(), market, host, port)
 
 
 def main() -> None:

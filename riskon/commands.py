@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from features import build_dataset
-from models import ModelConfig
+from models import Cell, ModelConfig
 from riskon import output as out
-from riskon.wiring import default_workers, model_config, open_market, progress, settings, status
-from sources.errors import DataUnavailableError, SchemaError
+from riskon.settings import Settings
+from riskon.wiring import default_workers, model_config, open_market, progress, status
+from sources.errors import DataUnavailableError, RefusedError
 from sources.market import Market
 from training.job import Job, check_request, run_job
 
@@ -36,6 +37,7 @@ def simulate(directory: Path, world: str, seed: int, years: float, strength: flo
 
 
 def dataset(
+    where: Settings,
     market: Path | None,
     asset: str,
     horizon: int,
@@ -45,10 +47,10 @@ def dataset(
 ) -> None:
     """Write one asset's point-in-time rows."""
     if output.suffix not in (".parquet", ".csv"):
-        raise SchemaError(str(output), expected="a name ending in .parquet or .csv", found="other")
+        raise RefusedError(f"--output {output}: needed a name ending in .parquet or .csv")
     chosen = model_config(config)
-    opened = open_market(market)
-    assets, _ = check_request(opened, [asset], [horizon])
+    opened = open_market(market, where)
+    assets, _ = check_request(opened, [asset], [horizon], [threshold])
     built = build_dataset(opened, assets, chosen.features)
     table = built.frame(asset, horizon, threshold)
     if output.suffix == ".csv":
@@ -67,6 +69,7 @@ def dataset(
 
 
 def backtest(
+    where: Settings,
     market: Path | None,
     assets: Words,
     horizons: Sequence[int] | None,
@@ -83,7 +86,7 @@ def backtest(
     from training.walkforward import predictions
 
     first, last = _day("--start", start), _day("--end", end)
-    opened = open_market(market)
+    opened = open_market(market, where)
     job = _run(opened, assets, horizons, thresholds, model_config(config), workers)
     table = predictions(job.runs, start=first, end=last)
     if table.empty:
@@ -97,12 +100,14 @@ def backtest(
     if first is None and last is None:
         evaluations = job.report.evaluations
     else:
-        evaluations = evaluate(job.runs, start=first, end=last)
+        evaluations, thin = evaluate(job.runs, start=first, end=last)
+        _say_thin(thin)
     out.print_evaluations(evaluations, form)
     out.note(f"Wrote {len(table)} predictions to {output}.")
 
 
 def train(
+    where: Settings,
     market: Path | None,
     assets: Words,
     horizons: Sequence[int] | None,
@@ -114,10 +119,10 @@ def train(
 ) -> int:
     """Train, track, register; return the version."""
     chosen = model_config(config)
-    open_tracking()
-    opened = open_market(market)
+    open_tracking(where)
+    opened = open_market(market, where)
     job = _run(opened, assets, horizons, thresholds, chosen, workers)
-    version = track(job, experiment)
+    version = track(where, job, experiment)
     out.print_evaluations(job.report.evaluations, form)
     out.print_verdict(job.report.verdict)
     out.note(f"Registered version {version} of model riskon.")
@@ -125,34 +130,26 @@ def train(
     return version
 
 
-def open_tracking() -> None:
+def open_tracking(where: Settings) -> None:
     """Make sure that the tracking store answers, before any work is done."""
     from training.tracking import check_tracking, is_new_store
 
-    where = settings()
     if is_new_store(where.tracking):
         out.note(f"Making the tracking database {where.home / 'mlflow.db'}, once.")
     with status("asking the tracking store"):
         check_tracking(where.tracking)
 
 
-def track(job: Job, experiment: str) -> int:
+def track(where: Settings, job: Job, experiment: str) -> int:
     """Track a finished job with its plots; return the version registered."""
-    from training.plots import gain_plot, reliability_plot, weights_plot
+    from training.plots import plots_of
     from training.tracking import track_job
 
-    where = settings()
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
         bundle = job.bundle.save(Path(folder) / "bundle")
-        plots = {
-            f"{e.cell}/{kind}.png": draw(e)
-            for e in job.report.evaluations
-            for kind, draw in (
-                ("reliability", reliability_plot),
-                ("gain", gain_plot),
-                ("weights", weights_plot),
-            )
-        }
+        plots: dict[str, bytes] = {}
+        for evaluation in job.report.evaluations:
+            plots |= plots_of(evaluation)
         where.artifacts.mkdir(parents=True, exist_ok=True)
         tracked = track_job(
             job.report,
@@ -167,25 +164,30 @@ def track(job: Job, experiment: str) -> int:
     return tracked.version
 
 
-def promote(version: int, reason: str, override: bool) -> None:
+def promote(where: Settings, version: int, reason: str, override: bool) -> None:
     """Make a version the champion."""
+    if not reason.strip():
+        raise RefusedError("--reason: needed words; found none")
     from riskon.services import open_serving
 
-    champion = open_serving()[0].promote(version, reason=reason, override=override)
+    registry, _ = open_serving(where)
+    open_tracking(where)
+    champion = registry.promote(version, reason=reason, override=override)
     skill = "certified" if champion.skill_certified else "not certified"
     out.note(f"Version {champion.version} is the champion (skill {skill}).")
     out.note("Next: riskon score")
 
 
-def rollback(reason: str) -> None:
+def rollback(where: Settings, reason: str) -> None:
     """Make the champion before this one the champion again."""
     from riskon.services import open_serving
 
-    champion = open_serving()[0].rollback(reason)
+    champion = open_serving(where)[0].rollback(reason)
     out.note(f"Version {champion.version} is the champion again.")
 
 
 def score(
+    where: Settings,
     market: Path | None,
     as_of: str | None,
     assets: Words,
@@ -197,9 +199,11 @@ def score(
     from serving import scores_table
 
     day = _day("--as-of", as_of)
-    scorer = open_scorer()
+    scorer = open_scorer(where)
+    # Before the market is read, which takes seconds.
+    scorer.bundle.select(assets or None, horizons or None)
     scores = scorer.score(
-        open_market(market),
+        open_market(market, where),
         None if day is None else day.date(),
         assets=assets or None,
         horizons=horizons or None,
@@ -211,13 +215,17 @@ def score(
         out.print_rows([s.to_json() for s in scores], form)
     else:
         out.print_rows([s.to_row() for s in scores], form)
+    silent = [s for s in scores if s.abstained]
+    if silent:
+        names = ", ".join(f"{s.asset} {s.horizon_days}d: {s.reason}" for s in silent)
+        raise DataUnavailableError(f"no probability for {names}", source=silent[0].asset)
 
 
-def serve(market: Path | None, host: str, port: int) -> None:
+def serve(where: Settings, market: Path | None, host: str, port: int) -> None:
     """Serve the scores over REST until stopped."""
     from riskon.services import run_server
 
-    run_server(market, host, port)
+    run_server(where, market, host, port)
 
 
 def _run(
@@ -228,7 +236,7 @@ def _run(
     config: ModelConfig,
     workers: int | None,
 ) -> Job:
-    chosen, days = check_request(market, assets or (), horizons or ())
+    chosen, days = check_request(market, assets or (), horizons or (), thresholds or ())
     levels = tuple(dict.fromkeys(thresholds or (0.0,)))
     count = len(chosen) * len(days) * len(levels)
     with progress("walking forward", count) as advance:
@@ -242,13 +250,18 @@ def _run(
             done=advance,
         )
     _say_omitted(job.dataset.omitted)
+    _say_thin(job.thin)
     return job
 
 
-def _say_omitted(omitted: object) -> None:
-    if isinstance(omitted, dict):
-        for group, missing in omitted.items():
-            out.note(f"Feature group {group!r} left out: the market has no {missing}.")
+def _say_thin(thin: Mapping[Cell, str]) -> None:
+    for cell, reason in thin.items():
+        out.note(f"{cell} has no figures: {reason}")
+
+
+def _say_omitted(omitted: Mapping[str, str]) -> None:
+    for group, missing in omitted.items():
+        out.note(f"Feature group {group!r} left out: the market has no {missing}.")
 
 
 def _day(flag: str, text: str | None) -> pd.Timestamp | None:

@@ -65,13 +65,14 @@ def print_rows(rows: Sequence[Mapping[str, Any]], form: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table for people on stdout; the first column is text, the others numbers."""
+    """Print a table for people on stdout; numbers stand to the right."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+        numbers = i > 0 and all(row[i][:1] in "+-0123456789" for row in rows)
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 200

@@ -5,23 +5,29 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
+from sqlalchemy.exc import ArgumentError
+
+from models import library_versions
 from riskon.database import migrate
-from riskon.wiring import settings
+from riskon.output import note
+from riskon.settings import Settings
 from serving import Ledger, Registry, Scorer, open_database
-from sources.errors import RefusedError
+from sources.errors import DataUnavailableError, RefusedError
 
 
-def open_serving() -> tuple[Registry, Ledger]:
+def open_serving(where: Settings) -> tuple[Registry, Ledger]:
     """Open the database, brought to its newest schema, and what stands on it."""
-    where = settings()
     if where.database_url is None:
         where.home.mkdir(parents=True, exist_ok=True)
-    engine = open_database(where.database)
+    try:
+        engine = open_database(where.database)
+    except ArgumentError as error:
+        raise RefusedError("RISKON_DATABASE_URL: needed a database URL; found none") from error
     migrate(engine)
     return Registry(engine, where.artifacts, where.tracking), Ledger(engine)
 
 
-def open_scorer() -> Scorer:
+def open_scorer(where: Settings) -> Scorer:
     """Load the champion and its ledger.
 
     Raises
@@ -29,12 +35,20 @@ def open_scorer() -> Scorer:
     ModelNotFoundError
         Before the first promotion.
     """
-    registry, ledger = open_serving()
+    registry, ledger = open_serving(where)
     champion = registry.champion()
-    return Scorer(registry.load(champion), champion, ledger)
+    bundle = registry.load(champion)
+    changed = {
+        name: (then, now)
+        for name, now in library_versions().items()
+        if (then := bundle.versions.get(name)) != now
+    }
+    for name, (then, now) in changed.items():
+        note(f"version {champion.version} was trained with {name} {then}; this is {now}")
+    return Scorer(bundle, champion, ledger)
 
 
-def run_server(market: Path | None, host: str, port: int) -> None:
+def run_server(where: Settings, market: Path | None, host: str, port: int) -> None:
     """Serve until stopped.
 
     Raises
@@ -47,14 +61,19 @@ def run_server(market: Path | None, host: str, port: int) -> None:
     from serving.api import ServiceConfig, create_app
     from serving.guard import hash_key
 
-    where = settings()
     if not where.keys and not _is_loopback(host):
         raise RefusedError(
             f"serve on {host}: needed keys in RISKON_API_KEYS, as others can reach this address; "
             "found none"
         )
-    registry, ledger = open_serving()
     directory = market or where.market_directory
+    if not directory.is_dir() and (market or where.market):
+        raise DataUnavailableError(
+            f"{directory}: needed a market directory; found none; leave it out to serve the "
+            "ledger alone",
+            source=str(directory),
+        )
+    registry, ledger = open_serving(where)
     hosts = tuple(h.strip() for h in where.allowed_hosts.split(",") if h.strip())
     app = create_app(
         ServiceConfig(

@@ -24,7 +24,14 @@ class Settings(BaseSettings):
     )
     api_keys: SecretStr | None = None
     """Comma-separated keys that may read the API; kept hashed once read."""
+    crypto: str = ""
+    """Comma-separated symbols that trade every day, beside those known."""
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
+
+    @property
+    def more_crypto(self) -> tuple[str, ...]:
+        """Symbols that trade every day, beside those known."""
+        return tuple(s.strip() for s in self.crypto.split(",") if s.strip())
 
     @property
     def market_directory(self) -> Path:

@@ -7,36 +7,25 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from models import ModelConfig
 from riskon.settings import Settings
-from sources.errors import SchemaError
+from sources.errors import RefusedError, SchemaError
 from sources.files import read_market
-from sources.market import Market
-
-if TYPE_CHECKING:
-    pass
+from sources.market import CRYPTO_UNIVERSE, Market
 
 
-_chosen: list[Settings] = []
+def open_market(directory: Path | None, where: Settings) -> Market:
+    """Read the market directory given, or the one the settings name, as it stands now.
 
-
-def settings() -> Settings:
-    """Return the settings, read from the environment once."""
-    if not _chosen:
-        _chosen.append(Settings())
-    return _chosen[0]
-
-
-def use_settings(chosen: Settings) -> None:
-    """Use these settings from now on, in place of the environment's."""
-    _chosen[:] = [chosen]
-
-
-def open_market(directory: Path | None) -> Market:
-    """Read the market directory given, or the one the settings name."""
-    return read_market(directory or settings().market_directory)
+    What is not known yet, such as the candle of a day that is not over, is left out.
+    """
+    market = read_market(
+        directory or where.market_directory, crypto=(*CRYPTO_UNIVERSE, *where.more_crypto)
+    )
+    return market.as_of(pd.Timestamp.now(tz="UTC"))
 
 
 def model_config(path: Path | None) -> ModelConfig:
@@ -45,10 +34,14 @@ def model_config(path: Path | None) -> ModelConfig:
     Raises
     ------
     SchemaError
-        If the file is not TOML, or names a setting that does not exist.
+        If the file is not TOML.
+    ValidationError
+        If it names a setting that does not exist, or gives one a value it cannot have.
     """
     if path is None:
         return ModelConfig()
+    if not path.is_file():
+        raise RefusedError(f"--config {path}: needed a TOML file; found none")
     try:
         text = path.read_text(encoding="utf-8")
         return ModelConfig.model_validate(tomllib.loads(text))

@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query
+from fastapi_offline import FastAPIOffline
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from serving.daily import DailyScores
@@ -106,7 +107,8 @@ class Health(BaseModel):
 def create_app(config: ServiceConfig) -> FastAPI:
     """Return the application; opens nothing before it is asked."""
     service = DailyScores(config.registry, config.ledger, config.market_dir, config.clock)
-    app = FastAPI(
+    # The pages of /docs come from here too: a service may have no way out.
+    app = FastAPIOffline(
         title="riskon",
         summary="Daily probabilities that a crypto asset rises, each beside its base rate.",
         version="1",
@@ -143,7 +145,9 @@ def create_app(config: ServiceConfig) -> FastAPI:
     def model(query: Annotated[ModelQuery, Query()]) -> ModelInfo:
         """Return the version that speaks, or spoke at an instant."""
         if query.at is None:
-            champion, bundle = service.scorer().champion, service.scorer().bundle
+            # Asked once: a promotion in between must not mix two versions.
+            scorer = service.scorer()
+            champion, bundle = scorer.champion, scorer.bundle
         else:
             try:
                 champion = config.registry.champion(_instant(query.at))

@@ -64,7 +64,7 @@ class DailyScores:
         """Return the scores of a day, the latest by default; none where nobody can make them.
 
         With a market directory the latest day is the market's, else the ledger's.
-        A day that lacks any of its scores is scored whole, one at a time.
+        A day is scored by one asker at a time.
 
         Raises
         ------
@@ -85,10 +85,11 @@ class DailyScores:
         found = scorer.recorded(day, assets, horizons)
         if found is None:
             with self._scoring:
-                if scorer.recorded(day) is None:
-                    scorer.score(self._read(self.market_dir), day)
-            found = scorer.recorded(day, assets, horizons)
-        return found or ()
+                found = scorer.recorded(day, assets, horizons)
+                if found is None:
+                    market = self._read(self.market_dir)
+                    found = scorer.score(market, day, assets, horizons)
+        return found
 
     def _read(self, directory: Path) -> Market:
         """Return the market, read again when a file changed."""

@@ -194,6 +194,7 @@ class Registry:
         url = make_url(self.tracking_uri) if self.tracking_uri.startswith("sqlite:") else None
         if url is not None and not Path(url.database or "").is_file():
             raise missing  # MLflow would take ten seconds to make an empty one.
+        _set_environment()
         from mlflow.exceptions import MlflowException
 
         with _tracking(self.tracking_uri) as client:
@@ -239,11 +240,16 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _set_environment() -> None:
+    """MLflow reads it when it is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 @contextmanager
 def _tracking(uri: str) -> Iterator[MlflowClient]:
     """Open a client that gives up in seconds."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    _set_environment()
     import requests
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException

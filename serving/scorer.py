@@ -142,7 +142,7 @@ class Scorer:
         digest = cut.digest()
         answers = self.recorded(day, assets, horizons)
         if answers is None:
-            answers = self.ledger.record(self._scores(cut, day, cells, digest))
+            answers = self._recorded(self._scores(cut, day, cells, digest))
         if any(score.data.digest != digest for score in answers):
             logger.warning(
                 "as of %s: the forecasts issued before stand, though the market now reads "
@@ -150,17 +150,15 @@ class Scorer:
             )  # fmt: skip
         return answers
 
+    def _recorded(self, scores: Sequence[Score]) -> tuple[Score, ...]:
+        """Record what was said; an abstention is no forecast, and leaves the day open."""
+        held = self.ledger.record([score for score in scores if not score.abstained])
+        by_id = {score.forecast_id: score for score in held}
+        return tuple(by_id.get(score.forecast_id, score) for score in scores)
+
     def _scores(
         self, cut: Market, day: date, cells: Sequence[Cell], digest: str
     ) -> tuple[Score, ...]:
-        as_of = pd.Timestamp(day)
-        needed = dict.fromkeys(cell.asset for cell in cells)
-        present = [a for a in needed if a in cut.crypto and (cut.prices[a]["date"] == as_of).any()]
-        dataset = build_dataset(
-            cut, self.bundle.pool, self.bundle.config.features, not_yet_listed=True
-        )
-        asked = [cell for cell in cells if cell.asset in present]
-        forecasts = self.bundle.forecast(dataset, asked, np.datetime64(day, "D"))
         speaks = [self.bundle.snapshots[cell][0].fit_as_of for cell in cells]
         if np.datetime64(day, "D") < min(speaks):
             raise DataUnavailableError(
@@ -169,6 +167,13 @@ class Scorer:
                 source="model",
                 as_of=day.isoformat(),
             )
+        as_of = pd.Timestamp(day)
+        needed = dict.fromkeys(cell.asset for cell in cells)
+        # The others have no dataset row on the day, and make none of the rest's.
+        present = [a for a in needed if a in cut.crypto and (cut.prices[a]["date"] == as_of).any()]
+        dataset = build_dataset(cut, self.bundle.pool, self.bundle.config.features)
+        asked = [cell for cell in cells if cell.asset in present]
+        forecasts = self.bundle.forecast(dataset, asked, np.datetime64(day, "D"))
         issued_at = self.clock().astimezone(UTC)
         scores: list[Score] = []
         for cell in cells:

@@ -20,13 +20,36 @@ Each message is one line: what, where, needed, found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+
+def without_password(text: str) -> str:
+    """Leave out who stands before the @ of any URL in a text.
+
+    Examples
+    --------
+    >>> without_password("postgresql://me:secret@host/db is down")
+    'postgresql://***@host/db is down'
+    """
+    return re.sub(r"(?<=://)[^/@\s]+(?=@)", "***", text)
 
 
 class RiskonError(Exception):
     """Everything this project raises on purpose."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by state: an error of a worker process is the same error here."""
+        return (_restored, (type(self), str(self), dict(self.__dict__)))
+
+
+def _restored(kind: type[RiskonError], message: str, state: dict[str, object]) -> RiskonError:
+    error = kind.__new__(kind, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error
 
 
 class SchemaError(RiskonError, ValueError):
@@ -137,9 +160,10 @@ class TrackingUnavailableError(RiskonError):
     """The tracking server does not answer."""
 
     def __init__(self, uri: str, detail: str) -> None:
-        self.uri = uri
+        self.uri = without_password(uri)
         super().__init__(
-            f"tracking server {uri}: needed an answer; found {detail}; start it, "
+            f"tracking server {self.uri}: needed an answer; found {without_password(detail)}; "
+            "start it, "
             "or unset MLFLOW_TRACKING_URI to track in a local file"
         )
 

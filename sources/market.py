@@ -71,12 +71,14 @@ class Market:
                 yield folder, symbol, tables[symbol]
 
     def as_of(self, instant: pd.Timestamp) -> Market:
-        """Return the market as it was known at ``instant``: one row a date, its latest vintage.
+        """Return the market as it stood at ``instant``: the rows known by then, all their vintages.
 
-        Rows with ``available_at > instant`` are not there.
+        A table that has no row yet stays, empty, so that what stands in for
+        what does not depend on files that begin later.
         """
         cut = {
-            (folder, symbol): known_at(table, instant) for folder, symbol, table in self.tables()
+            (folder, symbol): table[table["available_at"] <= instant].reset_index(drop=True)
+            for folder, symbol, table in self.tables()
         }
         panel = self.panel
         if panel is not None:
@@ -89,15 +91,13 @@ class Market:
             )
         folders: dict[str, dict[str, pd.DataFrame]] = {"prices": {}, "flows": {}, "macro": {}}
         for (folder, symbol), table in cut.items():
-            if len(table):
-                folders[folder][symbol] = table
+            folders[folder][symbol] = table
         return replace(
             self,
             prices=folders["prices"],
             flows=folders["flows"],
             macro=folders["macro"],
             panel=panel,
-            crypto=tuple(s for s in self.crypto if s in folders["prices"]),
         )
 
     def digest(self, instant: pd.Timestamp | None = None) -> str:
@@ -108,6 +108,8 @@ class Market:
         market = self if instant is None else self.as_of(instant)
         total = hashlib.sha256()
         for folder, symbol, table in market.tables():
+            if table.empty:
+                continue
             total.update(f"{folder}/{symbol}:{','.join(table.columns)}:{len(table)}\n".encode())
             for column in table.columns:
                 total.update(np.ascontiguousarray(_plain(table[column])).data)

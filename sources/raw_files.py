@@ -38,6 +38,8 @@ def symbol_files(root: Path, folder: str) -> dict[str, Path]:
     ------
     SchemaError
         Where a symbol has both a csv and a parquet file.
+    DataUnavailableError
+        Where the folder is there and holds no such file.
     """
     if not (root / folder).is_dir():
         return {}
@@ -55,6 +57,11 @@ def symbol_files(root: Path, folder: str) -> dict[str, Path]:
                 found=f"{found[path.stem].name} beside it",
             )
         found[path.stem] = path
+    if not found and folder != "prices":
+        # An absent folder is a choice; an empty one is a file that was forgotten.
+        raise DataUnavailableError(
+            f"{root}: needed a file in {folder}/, or no such folder; found none", source=folder
+        )
     return found
 
 

@@ -54,7 +54,10 @@ def evaluate_cell(
     outcome, probability = rows.outcome[at][known], path.probability[known]
     if len(outcome) < LEAST_OUTCOMES:
         raise InsufficientHistoryError(
-            f"{rows.cell}: outcomes to evaluate", needed=LEAST_OUTCOMES, found=len(outcome)
+            f"{rows.cell}: outcomes to evaluate",
+            needed=LEAST_OUTCOMES,
+            found=len(outcome),
+            unit="outcomes",
         )
     base = path.base_rate[known]
     horizon = rows.cell.horizon_days
@@ -92,9 +95,16 @@ def evaluate(
     *,
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
-) -> tuple[CellEvaluation, ...]:
-    """Evaluate every cell of a walk-forward."""
-    return tuple(evaluate_cell(run, start=start, end=end) for run in runs.values())
+) -> tuple[tuple[CellEvaluation, ...], dict[Cell, str]]:
+    """Evaluate every cell of a walk-forward; return also those with too few outcomes, and why."""
+    found: list[CellEvaluation] = []
+    thin: dict[Cell, str] = {}
+    for cell, run in runs.items():
+        try:
+            found.append(evaluate_cell(run, start=start, end=end))
+        except InsufficientHistoryError as error:
+            thin[cell] = str(error)
+    return tuple(found), thin
 
 
 def block_length(n: int, horizon_days: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ REGIME = VolatilityRegime()
 """Of crypto's daily shocks, shared by all assets."""
 _COMMON_SHARE = 0.7
 """Correlation of two assets' shocks."""
+_MISSING_SHARE = 1 / 200
 
 
 @dataclass(frozen=True)
@@ -81,19 +82,23 @@ class MarketNoise:
     shocks: np.ndarray
 
 
-def market_noise(days: Timeline, index: IndexPath, coupling: float, seed: int) -> MarketNoise:
-    """Draw what all assets share.
+def market_noise(days: int, seed: int) -> MarketNoise:
+    """Draw what all assets share, before anything else moves with it."""
+    states, variance = REGIME.simulate(days, stream(seed, "crypto volatility"))
+    return MarketNoise(states, variance, stream(seed, "crypto").standard_normal(days))
+
+
+def coupled(noise: MarketNoise, days: Timeline, index: IndexPath, coupling: float) -> MarketNoise:
+    """Let the crypto market share the index's shocks on sessions, the only days there are any.
 
     Parameters
     ----------
-    coupling : correlation of the shock with the index's on sessions; on other days there is
-        nothing to share.
+    coupling : correlation of the two.
     """
-    states, variance = REGIME.simulate(days.days, stream(seed, "crypto volatility"))
-    shocks = stream(seed, "crypto").standard_normal(days.days)
+    shocks = noise.shocks.copy()
     rows = days.sessions[: days.session_count]
     shocks[rows] = np.sqrt(1 - coupling**2) * shocks[rows] + coupling * index.shocks
-    return MarketNoise(states, variance, shocks)
+    return replace(noise, shocks=shocks)
 
 
 def coin_table(
@@ -104,6 +109,8 @@ def coin_table(
     dates: pd.DatetimeIndex,
     *,
     seed: int,
+    last_day: int | None = None,
+    gaps: bool = False,
 ) -> pd.DataFrame:
     """Make an asset's price table, from the day it lists at its first price.
 
@@ -111,6 +118,8 @@ def coin_table(
     ----------
     driver : (n,) float64; row d acts on the return from the close of d to that of d+1.
     dates : (n,) all days of the market.
+    last_day : of the market, from 0, on which the asset has a bar; None where it goes on.
+    gaps : leave out about one bar in 200, never the first.
     """
     coin = COINS[asset]
     own = stream(seed, f"crypto {asset}").standard_normal(len(dates))
@@ -132,4 +141,9 @@ def coin_table(
     table["volume"] = legible_volume(noise.states[coin.listed_day :], 1e9, volume)
     table.insert(0, "date", listed)
     table["available_at"] = available_at_crypto(listed)
-    return table
+    lost = gaps & (stream(seed, f"missing {asset}").random(len(dates)) < _MISSING_SHARE)
+    lost = lost[coin.listed_day :]
+    lost[0] = False
+    if last_day is not None:
+        lost[last_day - coin.listed_day + 1 :] = True
+    return table[~lost].reset_index(drop=True)

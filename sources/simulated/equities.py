@@ -1,4 +1,4 @@
-"""The equities of a simulated market: index, funds, flows and constituents.
+"""The equities of a simulated market: index, funds and flows.
 
 Everything here is made of the index's own law, each ticker's beta to it, and noise of its own;
 nothing looks at crypto. Each component draws from its own stream, row by row, so that a longer
@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from sources.calendars import available_at_equity, available_at_flows
-from sources.market import Panel
 from sources.simulated.noise import VolatilityRegime, legible_volume, stream
 from sources.simulated.passage import IndexLaw
 
 INDEX = "RUT"
 FUND = "IWM"
+CREDIT = "HYG"
 INDEX_LAW = IndexLaw(mean=0.10 / 252, scale=0.0115, regime=VolatilityRegime())
 
 FLOW_SCALE = 0.005
@@ -26,8 +26,6 @@ FLOW_SCALE = 0.005
 _DIVIDENDS = 0.013 / 252
 _GAP_SHARE = 0.3
 _MISSING_SHARE = 1 / 500
-_LISTING_SPAN = 2520
-_MEMBER_BETA = (0.6, 1.4)
 
 
 @dataclass(frozen=True)
@@ -72,13 +70,32 @@ class IndexPath:
     moves: np.ndarray
 
 
-def simulate_index(sessions: int, seed: int) -> IndexPath:
-    """Draw the index for a number of sessions."""
+def simulate_index(
+    sessions: int, seed: int, leads: np.ndarray | None = None, correlation: float = 0.0
+) -> IndexPath:
+    """Draw the index for a number of sessions.
+
+    Parameters
+    ----------
+    leads : (sessions,) standard normal shocks that the index shares; None for none.
+    correlation : of the index's shock with them.
+    """
     states, variance = INDEX_LAW.regime.simulate(sessions, stream(seed, "index volatility"))
     shocks = stream(seed, "index").standard_normal(sessions)
+    if leads is not None:
+        shocks = np.sqrt(1 - correlation**2) * shocks + correlation * leads
     moves = INDEX_LAW.mean + INDEX_LAW.scale * np.sqrt(variance) * shocks
     moves[:1] = 0.0
     return IndexPath(shocks, states, moves)
+
+
+def credit_shocks(sessions: int, seed: int) -> np.ndarray:
+    """Return (sessions,) standard normal shocks of high yield, over what the index explains.
+
+    They can be had back from the files: the log return of HYG less its beta times the index's,
+    over its own scale.
+    """
+    return stream(seed, f"prices {CREDIT}").standard_normal(sessions)
 
 
 def price_tables(
@@ -90,7 +107,7 @@ def price_tables(
     ----------
     index : m sessions.
     dates : (m,) their dates.
-    missing_bars : leave out about one row in 500 of every ticker but the index.
+    missing_bars : leave out about one row in 500 of every ticker but the index and HYG.
 
     Returns
     -------
@@ -112,7 +129,7 @@ def price_tables(
         table.insert(0, "date", dates)
         table["available_at"] = known
         lost = stream(seed, f"missing {symbol}").random(len(dates)) < _MISSING_SHARE
-        if missing_bars and symbol != INDEX:
+        if missing_bars and symbol not in {INDEX, CREDIT}:
             table = table[~lost].reset_index(drop=True)
         tables[symbol] = table
     return tables
@@ -166,35 +183,4 @@ def flow_table(flows: np.ndarray, index: IndexPath, dates: pd.DatetimeIndex) -> 
             "aum_usd": shares * nav,
             "available_at": available_at_flows(dates),
         }
-    )
-
-
-def constituents(index: IndexPath, dates: pd.DatetimeIndex, count: int, seed: int) -> Panel | None:
-    """Make the constituents' closes; one in five lists late, one in ten ends.
-
-    Parameters
-    ----------
-    count : symbols ``C0000``...; 0 for no panel.
-    """
-    if count == 0:
-        return None
-    life = stream(seed, f"{count} listings")
-    beta = life.uniform(*_MEMBER_BETA, count)
-    first = np.where(life.random(count) < 0.2, life.integers(1, _LISTING_SPAN, count), 0)
-    last = np.where(
-        life.random(count) < 0.1, first + life.integers(250, _LISTING_SPAN, count), 10**9
-    )
-    own = stream(seed, f"{count} constituents").standard_normal((len(dates), count))
-    # Half the own variance is taken off, so that a share's expected growth is the index's.
-    log_close = np.log(30.0) + np.cumsum(
-        beta * index.moves[:, None] + 0.018 * own - 0.018**2 / 2, axis=0
-    )
-    row = np.arange(len(dates))[:, None]
-    closes = np.where((row >= first) & (row < last), np.exp(log_close), np.nan)
-    listed = ~np.isnan(closes).all(axis=0)
-    return Panel(
-        dates=dates.to_numpy(),
-        symbols=tuple(f"C{i:04d}" for i in np.flatnonzero(listed)),
-        closes=np.ascontiguousarray(closes[:, listed]),
-        available_at=available_at_equity(dates).tz_localize(None).to_numpy(),
     )

@@ -1,20 +1,21 @@
-"""The driver of the ``high`` world: how fresh the last new high of the small-cap index is.
+"""Drivers by age: how many sessions ago the small-cap index last made a new high.
 
-Freshness is ``exp(-sessions since the last new high / tau)``: 1 on the session of a high. Its
-sum over the next h days depends on highs yet to come. A new high renews the process, so the sum
-is ``freshness today x decay until the next high`` plus a sum R that starts afresh on the day of
-that high, mixed over the session of the next high (exact, see ``passage.py``). R enters through
-its first three moments, exact by recursion over the calendar, as two points that have them.
+Freshness is a function of that age, ``exp(-age / tau)`` or any other. Its sum over the next h
+days depends on highs yet to come. A new high renews the process, so the sum is what the age
+alone gives until the next high, plus a sum R that starts afresh on the day of that high, mixed
+over the session of the next high (exact, see ``passage.py``). R enters through its first three
+moments, exact by recursion over the calendar, as two points that have them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from sources.simulated.oracle import DriftSum
+from sources.simulated.oracle import DriftSum, two_points
 from sources.simulated.passage import IndexLaw, first_passage
 from sources.simulated.timeline import Timeline
 
@@ -25,7 +26,31 @@ MEAN_FRESHNESS = 0.27
 FRESHNESS_DEVIATION = 0.35
 """Divided by: a unit of the driver is about one standard deviation."""
 
+WINDOW_SESSIONS = 30
+"""Sessions from a new high on for which the window is open."""
+
 _BINOMIAL = ((1,), (1, 1), (1, 2, 1), (1, 3, 3, 1))
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """What a new high is worth as it ages.
+
+    Attributes
+    ----------
+    by_age : of sessions since the high, an int array of any shape, 0 on its session.
+    mean, deviation : over the index's long run, about; subtracted and divided by.
+    """
+
+    by_age: Callable[[np.ndarray], np.ndarray]
+    mean: float
+    deviation: float
+
+
+DECAY = Freshness(lambda age: np.exp(-age / DECAY_SESSIONS), MEAN_FRESHNESS, FRESHNESS_DEVIATION)
+"""Most on the day, and less by the same share each session."""
+WINDOW = Freshness(lambda age: np.where(age < WINDOW_SESSIONS, 1.0, 0.0), 0.29, 0.455)
+"""The same on each of so many sessions, then nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +63,20 @@ class HighDriver:
     law : of the index.
     moves : (m,) float64, log return of the index on each session, 0 on the first.
     states : (m,) int64, volatility state of the index on each session.
+    shape : what a high is worth by age.
+    loads : (n + ahead,) float64 factor of each day, known in advance; None for 1 throughout.
     """
 
     timeline: Timeline
     law: IndexLaw
     moves: np.ndarray
     states: np.ndarray
+    shape: Freshness = DECAY
+    loads: np.ndarray | None = None
 
     @cached_property
     def _known(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return freshness, drawdown and state of each day: (days,) each."""
+        """Return age of the last high, drawdown and state of each day: (days,) each."""
         level = np.concatenate([[0.0], np.cumsum(self.moves)])
         peak = np.maximum.accumulate(level)
         high = np.concatenate([[True], level[1:] > peak[:-1]])
@@ -56,12 +85,17 @@ class HighDriver:
         age = row - np.maximum.accumulate(np.where(high, row, 0))
         state = np.concatenate([[0], self.states])
         closed = self.timeline.closed[: self.timeline.days]
-        fresh = np.exp(-age / DECAY_SESSIONS)
-        return fresh[closed], (peak - level)[closed], state[closed]
+        return age[closed], (peak - level)[closed], state[closed]
 
     def path(self) -> np.ndarray:
         """Return the standardised freshness known at T(d); the first close counts as a high."""
-        return (self._known[0] - MEAN_FRESHNESS) / FRESHNESS_DEVIATION
+        fresh = (self.shape.by_age(self._known[0]) - self.shape.mean) / self.shape.deviation
+        path: np.ndarray = fresh * self._loads[: self.timeline.days]
+        return path
+
+    @property
+    def _loads(self) -> np.ndarray:
+        return np.ones(len(self.timeline.dates)) if self.loads is None else self.loads
 
     def ahead(self, horizon_days: int) -> DriftSum:
         """Mix over the session of the next high, and over what may follow it.
@@ -70,13 +104,12 @@ class HighDriver:
         pattern of highs it moves p_star by less than 2e-6, up to twice the world's strength.
         """
         days = self.timeline.days
-        fresh, drawdown, state = self._known
-        closed = self.timeline.closed
+        age, drawdown, state = self._known
         # Sessions that close after T(d) and by T(d+h-1), at most: two days a week are none.
         reach = horizon_days - 1 - 2 * ((horizon_days - 1) // 7)
         passage = first_passage(self.law, drawdown, reach)[:, np.arange(days), state]
         moments = self._renewed(horizon_days, reach)
-        decay = _decays(closed, horizon_days)
+        aged = self._sums(horizon_days, age, days)
         weights, sums = [], []
         left = np.ones(days)
         day = np.arange(days)
@@ -85,18 +118,19 @@ class HighDriver:
             wait = self._wait(k)[:days]
             inside = wait < horizon_days
             wait = np.where(inside, wait, 0)
-            before = fresh * decay[wait, day]
+            before = aged[wait, day]
             for after in (0, 1):
                 weight = np.where(inside, passage[k, :, after], 0.0)
                 left = left - weight
-                mean, deviation, tilt = _shape(moments[horizon_days - wait, :, day + wait, after].T)
-                half = np.sqrt(1 + tilt**2)
-                for sign in (-1, 1):
-                    weights.append(weight * 0.5 * (1 - sign * tilt / half))
-                    sums.append(before + mean + deviation * (tilt + sign * half))
+                chances, later = two_points(moments[horizon_days - wait, :, day + wait, after])
+                for point in (0, 1):
+                    weights.append(weight * chances[:, point])
+                    sums.append(before + later[:, point])
         weights.append(left)
-        sums.append(fresh * decay[horizon_days, day])
-        means = (np.stack(sums, axis=1) - horizon_days * MEAN_FRESHNESS) / FRESHNESS_DEVIATION
+        sums.append(aged[horizon_days])
+        shape = self.shape
+        loaded = np.convolve(self._loads, np.ones(horizon_days), "valid")[:days, None]
+        means = (np.stack(sums, axis=1) - loaded * shape.mean) / shape.deviation
         return DriftSum(np.stack(weights, axis=1), means, np.zeros(days))
 
     def _wait(self, k: int) -> np.ndarray:
@@ -117,7 +151,7 @@ class HighDriver:
         renewal = first_passage(self.law, np.zeros(1), reach)[:, 0]
         closed = self.timeline.closed
         width = len(closed)
-        decay = _decays(closed, horizon_days)
+        decay = self._sums(horizon_days, np.zeros(width, dtype=np.int64), width)
         moments = np.zeros((horizon_days + 1, 4, width, 2))
         moments[0, 0] = 1.0
         day = np.arange(width)
@@ -142,24 +176,61 @@ class HighDriver:
                 moments[n, order] += left * decay[n, :, None] ** order
         return moments
 
+    def _sums(self, horizon_days: int, age: np.ndarray, width: int) -> np.ndarray:
+        """Return loaded freshness without another high: row n, its sum over the next n days.
 
-def _decays(closed: np.ndarray, horizon_days: int) -> np.ndarray:
-    """Return sums of pure decay: row n, the n days from each day on, 1 on the first."""
-    width = len(closed)
-    sums = np.zeros((horizon_days + 1, width))
-    for n in range(horizon_days):
-        later = closed[np.minimum(np.arange(width) + n, width - 1)]
-        sums[n + 1] = sums[n] + np.exp(-(later - closed) / DECAY_SESSIONS)
-    return sums
+        Parameters
+        ----------
+        age : (width,) int, of the last high on each day.
+        """
+        closed = self.timeline.closed
+        sums = np.zeros((horizon_days + 1, width))
+        for n in range(horizon_days):
+            later = np.minimum(np.arange(width) + n, len(closed) - 1)
+            fresh = self.shape.by_age(age + closed[later] - closed[:width])
+            sums[n + 1] = sums[n] + self._loads[later] * fresh
+        return sums
 
+    def scenarios(self, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield moments of freshness by the session of the next high, or none within ``steps``.
 
-def _shape(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean, standard deviation and half the skewness from raw moments 0 to 3."""
-    _, first, second, third = moments
-    variance = np.maximum(second - first**2, 0.0)
-    deviation = np.sqrt(variance)
-    central = third - 3 * first * second + 2 * first**3
-    # Rounding leaves about 1e-12 of a sum that is certain (the last day): a point has no skew.
-    certain = variance < 1e-9
-    tilt = np.where(certain, 0.0, central / np.where(certain, 1.0, variance * deviation) / 2)
-    return first, deviation, tilt
+        Freshness as it is, not standardised; shapes as of ``LevelDriver.scenarios``. Exact.
+        """
+        age, drawdown, state = self._known
+        passage = first_passage(self.law, drawdown, steps)[:, np.arange(len(age)), state]
+        first, second = self._again(steps)
+        aged = self.shape.by_age(age[:, None] + np.arange(steps + 1))
+        squared = aged[:, :, None] * aged[:, None]
+        yield 1.0 - passage.sum(axis=(0, 2)), aged, squared
+        for high in range(1, steps + 1):
+            left = steps + 1 - high
+            for then in (0, 1):
+                mean, product = aged.copy(), squared.copy()
+                mean[:, high:] = first[then, :left]
+                product[:, high:, high:] = second[then, :left, :left]
+                mixed = aged[:, :high, None] * first[then, :left]
+                product[:, :high, high:] = mixed
+                product[:, high:, :high] = np.swapaxes(mixed, 1, 2)
+                yield passage[high - 1, :, then], mean, product
+
+    def _again(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return moments of freshness from a high on: (2, s + 1) and (2, s + 1, s + 1), by state.
+
+        Filled in order of the later session, by the session of the next high.
+        """
+        renewal = first_passage(self.law, np.zeros(1), steps)[:, 0]  # (steps, 2 from, 2 to)
+        fresh = self.shape.by_age(np.arange(steps + 1))
+        left = 1.0 - np.concatenate([np.zeros((1, 2)), renewal.sum(axis=2).cumsum(axis=0)])
+        mean, second = np.zeros((2, steps + 1)), np.zeros((2, steps + 1, steps + 1))
+        for later in range(steps + 1):
+            coming = range(1, later + 1)
+            mean[:, later] = left[later] * fresh[later]
+            mean[:, later] += sum(renewal[k - 1] @ mean[:, later - k] for k in coming)
+            for early in range(later + 1):
+                total = left[later] * fresh[early] * fresh[later]
+                for k in coming:
+                    between = fresh[early] * mean[:, later - k]
+                    both = second[:, early - k, later - k] if k <= early else between
+                    total = total + renewal[k - 1] @ both
+                second[:, early, later] = second[:, later, early] = total
+        return mean, second

@@ -43,13 +43,37 @@ SERIES = {
 }
 
 
+LIQUIDITY = "WALCL"
+
+
+def weekly_dates(days: np.ndarray | pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return the Wednesdays among some days."""
+    dates = pd.DatetimeIndex(days)
+    return dates[dates.day_of_week == _WEDNESDAY]
+
+
+def liquidity_shocks(weeks: int, seed: int) -> np.ndarray:
+    """Return (weeks,) standard normal shocks of WALCL.
+
+    They can be had back from the file: with ``x = ln(value / middle) / deviation`` the first is
+    x and the others are ``(x' - persistence x) / sqrt(1 - persistence^2)``.
+    """
+    return stream(seed, f"macro {LIQUIDITY}").standard_normal(weeks)
+
+
 def macro_tables(
-    days: pd.DatetimeIndex, sessions: pd.DatetimeIndex, states: np.ndarray, seed: int
+    days: pd.DatetimeIndex,
+    sessions: pd.DatetimeIndex,
+    states: np.ndarray,
+    seed: int,
+    *,
+    liquidity: np.ndarray | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Make the table of each series.
 
     Parameters
     ----------
+    liquidity : (weeks,) standard normal shocks of WALCL in place of its own.
     days : (n,) all days of the market.
     sessions : (m,) the sessions among them.
     states : (m,) the index's volatility state on each session.
@@ -58,11 +82,13 @@ def macro_tables(
     -------
     series -> frame ``date,value,available_at``.
     """
-    wednesdays = days[days.day_of_week == _WEDNESDAY]
+    wednesdays = weekly_dates(days)
     tables = {}
     for name, series in SERIES.items():
         dates = wednesdays if series.weekly else sessions
         shocks = stream(seed, f"macro {name}").standard_normal(len(dates))
+        if name == LIQUIDITY and liquidity is not None:
+            shocks = liquidity
         value = series.middle * np.exp(
             series.deviation * unit_autoregression(shocks, series.persistence)
         )

@@ -113,3 +113,28 @@ def _mixture_cdf(
         chance = np.interp(points, grid, (ndtr(grid[:, None] / scales) * weights).sum(axis=1))
     mixed: np.ndarray = chance.reshape(rows, components)
     return mixed
+
+
+def two_points(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two points that have given raw moments 0 to 3.
+
+    Parameters
+    ----------
+    moments : (n, 4) float64.
+
+    Returns
+    -------
+    weights, points : (n, 2) float64 each. A variance below 1e-9 is rounding: a certain sum has
+        no skewness.
+    """
+    _, first, second, third = moments.T
+    variance = np.maximum(second - first**2, 0.0)
+    deviation = np.sqrt(variance)
+    certain = variance < 1e-9
+    central = third - 3 * first * second + 2 * first**3
+    tilt = np.where(certain, 0.0, central / np.where(certain, 1.0, variance * deviation) / 2)
+    half = np.sqrt(1 + tilt**2)
+    signs = np.array([-1.0, 1.0])
+    weights = 0.5 * (1 - signs * (tilt / half)[:, None])
+    points = first[:, None] + deviation[:, None] * (tilt[:, None] + signs * half[:, None])
+    return weights, points

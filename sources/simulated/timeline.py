@@ -43,6 +43,16 @@ class Timeline:
         """Dates of the sessions that belong to the market."""
         return pd.DatetimeIndex(self.dates[self.sessions[: self.session_count]])
 
+    def count(self, available_at: pd.DatetimeIndex) -> np.ndarray:
+        """Count by day how many of some ascending instants have come by T(d)."""
+        return _count(self.dates, available_at)
+
+
+def _count(dates: np.ndarray, available_at: pd.DatetimeIndex) -> np.ndarray:
+    naive = available_at.tz_localize(None).to_numpy()
+    counts: np.ndarray = np.searchsorted(naive, dates + _DAY, side="right")
+    return counts
+
 
 def timeline(start: str, years: float, ahead: int) -> Timeline:
     """Lay out the days.
@@ -56,19 +66,13 @@ def timeline(start: str, years: float, ahead: int) -> Timeline:
     days = round(years * _YEAR_DAYS)
     first = np.datetime64(start, "D")
     dates = to_us(first + np.arange(days + ahead))
-    instants = dates + _DAY
     sessions = np.flatnonzero(is_session(dates))
     stamps = pd.DatetimeIndex(dates[sessions])
-
-    def known(available_at: pd.DatetimeIndex) -> np.ndarray:
-        naive = available_at.tz_localize(None).to_numpy()
-        counts: np.ndarray = np.searchsorted(naive, instants, side="right")
-        return counts
 
     return Timeline(
         dates=dates,
         days=days,
         sessions=sessions,
-        closed=known(available_at_equity(stamps)),
-        published=known(available_at_flows(stamps)),
+        closed=_count(dates, available_at_equity(stamps)),
+        published=_count(dates, available_at_flows(stamps)),
     )

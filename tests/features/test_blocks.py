@@ -8,7 +8,7 @@ import pytest
 
 from features.breadth import breadth_table
 from features.flows import fund_flows
-from features.highs import is_all_time_high, sessions_since, small_cap_highs
+from features.highs import build_highs, is_all_time_high, sessions_since
 from features.labels import forward_labels
 from features.momentum import small_cap_momentum
 from sources import Panel
@@ -31,7 +31,7 @@ def test_an_all_time_high_is_above_every_earlier_close_and_needs_a_year_before_i
 def test_the_first_high_is_the_one_after_sixty_quiet_sessions() -> None:
     # A high at row 252 (the first ever), at 253 (not quiet), and at 253 + 61 (60 rows without).
     closes = [100.0] * 252 + [101.0, 102.0] + [90.0] * 60 + [103.0, 104.0]
-    built = small_cap_highs({"index": _prices(closes)})
+    built = build_highs(pd.Series(closes))
     assert built["high_first"].iloc[252:254].tolist() == [1.0, 0.0]
     assert built["high_first"].iloc[314:].tolist() == [1.0, 0.0]
     # Ten sessions after the high of row 253, freshness is exp(-10/20).

@@ -50,7 +50,7 @@ def test_a_bundle_forecasts_the_walk_forwards_numbers_to_the_bit(
     loaded = ModelBundle.load(saved[0])
     for cell, run in runs.items():
         for at in np.linspace(0, len(run.path.days) - 1, 12).astype(int):
-            made = loaded.forecast(dataset, cell, run.path.days[at])
+            made = loaded.forecast(dataset, [cell], run.path.days[at])[cell]
             assert made is not None
             if made.abstained:
                 assert not run.path.informed[at]
@@ -63,7 +63,8 @@ def test_a_bundle_forecasts_the_walk_forwards_numbers_to_the_bit(
 def test_drivers_add_up_to_the_log_odds_against_the_base_rate(
     saved: tuple[Path, ModelBundle], dataset: Dataset
 ) -> None:
-    made = saved[1].forecast(dataset, CELLS[1], dataset.days[-3].to_datetime64().astype("M8[D]"))
+    day = dataset.days[-3].to_datetime64().astype("M8[D]")
+    made = saved[1].forecast(dataset, CELLS[1:2], day)[CELLS[1]]
     assert made is not None
     assert made.probability is not None
     total = np.log(made.probability / (1 - made.probability)) - np.log(
@@ -76,7 +77,8 @@ def test_drivers_add_up_to_the_log_odds_against_the_base_rate(
 def test_there_is_no_forecast_before_the_first_fit(
     saved: tuple[Path, ModelBundle], dataset: Dataset
 ) -> None:
-    assert saved[1].forecast(dataset, CELLS[0], np.datetime64("2019-03-01")) is None
+    found = saved[1].forecast(dataset, CELLS[:1], np.datetime64("2019-03-01"))
+    assert found == {CELLS[0]: None}
 
 
 def test_D05_no_changed_byte_is_ever_parsed(
@@ -127,9 +129,9 @@ def test_D04_other_features_than_those_fitted_on_are_refused(
 ) -> None:
     from features import FeatureConfig
 
-    fewer = build_dataset(market, ("BTC",), FeatureConfig(blocks=("crypto", "momentum")))
+    fewer = build_dataset(market, ("BTC", "ETH"), FeatureConfig(blocks=("crypto", "momentum")))
     with pytest.raises(SchemaError, match=r"needed the \d+ features of the model; found"):
-        saved[1].forecast(fewer, CELLS[0], fewer.days[-1].to_datetime64().astype("M8[D]"))
+        saved[1].forecast(fewer, CELLS[:1], fewer.days[-1].to_datetime64().astype("M8[D]"))
 
 
 def test_an_unknown_asset_or_horizon_lists_the_known_ones(saved: tuple[Path, ModelBundle]) -> None:

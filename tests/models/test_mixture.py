@@ -12,6 +12,9 @@ from models.climatology import base_rate
 from models.experts import Expert
 from models.mixture import prior_weights
 
+ALONE = ModelConfig(signals=None, rules=None)
+"""Climatology and the two classifiers."""
+
 FIRST = np.datetime64("2020-01-01", "D")
 
 
@@ -58,8 +61,12 @@ def test_climatology_is_the_regularised_share_of_known_outcomes() -> None:
 
 
 def test_the_prior_gives_climatology_one_half_and_the_rest_equal_parts() -> None:
-    np.testing.assert_allclose(prior_weights(ModelConfig()), [0.5, 0.25, 0.25])
-    np.testing.assert_allclose(prior_weights(ModelConfig(logistic=None, boosting=None)), [1.0])
+    np.testing.assert_allclose(prior_weights(ALONE), [0.5, 0.25, 0.25])
+    nobody = ModelConfig(signals=None, rules=None, logistic=None, boosting=None)
+    np.testing.assert_allclose(prior_weights(nobody), [1.0])
+    # Climatology, signals, rules, logistic, boosting: 0.95 of the half, and a third of the rest each.
+    rest = 0.5 * 0.05 / 3
+    np.testing.assert_allclose(prior_weights(ModelConfig()), [0.5, 0.475, rest, rest, rest])
 
 
 @pytest.mark.parametrize("kind", ["all ones", "all zeros", "alternating", "late reversal", "coin"])
@@ -81,7 +88,7 @@ def test_regret_against_climatology_is_at_most_ln_2_on_any_sequence(kind: str) -
     wrong = np.where(outcome == 1, -5.0, 5.0)
     turncoat = np.where(np.arange(n) < n // 2, -wrong, wrong)
     rows = _rows(outcome)
-    config = ModelConfig()
+    config = ALONE
     path, _ = run_path(rows, _start(), [(FIRST, _experts(wrong, turncoat))], rows.days[-1], config)
     ours, base = log_loss(outcome, path.probability), log_loss(outcome, path.base_rate)
     assert (np.cumsum(ours - base) <= np.log(2) + 1e-9).all()
@@ -92,9 +99,7 @@ def test_the_mixture_finds_an_expert_that_knows() -> None:
     odds = generator.normal(size=800)
     outcome = (generator.random(800) < 1 / (1 + np.exp(-odds))).astype("float64")
     rows = _rows(outcome)
-    path, _ = run_path(
-        rows, _start(), [(FIRST, _experts(odds, -odds))], rows.days[-1], ModelConfig()
-    )
+    path, _ = run_path(rows, _start(), [(FIRST, _experts(odds, -odds))], rows.days[-1], ALONE)
     assert path.weight[-1, path.names.index("logistic")] > 0.99
 
 
@@ -104,7 +109,7 @@ def test_an_outcome_moves_nothing_before_the_day_it_is_known(horizon: int) -> No
     outcome = generator.integers(0, 2, 300).astype("float64")
     odds = generator.normal(size=300)
     fits = [(FIRST, _experts(odds, -odds))]
-    config = ModelConfig()
+    config = ALONE
     one, _ = run_path(_rows(outcome, horizon), _start(), fits, FIRST + 299, config)
     flipped = outcome.copy()
     flipped[150:] = 1 - flipped[150:]
@@ -123,7 +128,7 @@ def test_a_path_resumed_from_any_state_repeats_itself_to_the_bit(horizon: int) -
     experts = _experts(generator.normal(size=400), generator.normal(size=400))
     rows = _rows(outcome, horizon)
     fits = [(FIRST + k, experts) for k in (0, 90, 180, 270)]
-    config = ModelConfig()
+    config = ALONE
     whole, states = run_path(rows, _start(), fits, rows.days[-1], config)
     for state in states:
         again, _ = run_path(rows, state, [(state.as_of, experts)], rows.days[-1], config)
@@ -139,7 +144,7 @@ def test_a_row_with_a_missing_feature_gets_the_base_rate_and_teaches_nothing() -
     holes[40:60] = np.nan
     experts = _experts(np.full(100, 2.0), np.full(100, -2.0))
     path, _ = run_path(
-        replace(rows, features=holes), _start(), [(FIRST, experts)], FIRST + 99, ModelConfig()
+        replace(rows, features=holes), _start(), [(FIRST, experts)], FIRST + 99, ALONE
     )
     np.testing.assert_array_equal(path.probability[40:60], path.base_rate[40:60])
     np.testing.assert_allclose(path.weight[41:61], np.repeat(path.weight[41:42], 20, axis=0))
@@ -148,7 +153,7 @@ def test_a_row_with_a_missing_feature_gets_the_base_rate_and_teaches_nothing() -
 def test_the_interval_holds_the_probability_and_narrows_as_outcomes_come_in() -> None:
     outcome = np.random.default_rng(10).integers(0, 2, 500).astype("float64")
     rows = _rows(outcome)
-    path, _ = run_path(rows, _start(), [(FIRST, ())], rows.days[-1], ModelConfig())
+    path, _ = run_path(rows, _start(), [(FIRST, ())], rows.days[-1], ALONE)
     assert (path.lower < path.probability).all()
     assert (path.probability < path.upper).all()
     width = path.upper - path.lower

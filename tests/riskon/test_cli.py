@@ -16,9 +16,6 @@ import pandas as pd
 import pytest
 from conftest import ROOT, free_port
 
-from models import ModelConfig, cells_of
-from riskon import cli
-
 COLUMNS = "date,asset,horizon,threshold,probability,lower,upper,base_rate,outcome"
 DAY = "2017-06-14"
 
@@ -240,10 +237,36 @@ def test_with_keys_the_api_wants_one_and_health_does_not(home) -> None:
         assert right.json()["as_of"] == "2017-12-31"
 
 
-def test_the_default_model_covers_every_cell_it_is_asked_for() -> None:
-    assert len(cells_of(("BTC", "ETH"), (1, 5, 20))) == 6
-    assert ModelConfig().digest == ModelConfig().digest
-    assert cli.app.info.name == "riskon"
+def test_a_window_too_short_for_figures_says_so_and_still_writes(home, tmp_path: Path) -> None:
+    output = tmp_path / "p.csv"
+    done = home.run("backtest", "--market", home.market, "--asset", "BTC", "--horizon", 5,
+                    "--start", DAY, "--end", DAY, "--output", output)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "BTC_5d has no figures" in done.stderr
+    assert len(output.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("threshold", ["nan", "-1.5", "inf"])
+def test_a_threshold_that_no_return_can_meet_exits_2(home, threshold: str) -> None:
+    done = home.run("backtest", "--market", home.market, f"--threshold={threshold}")
+    assert done.returncode == 2
+    assert "unknown threshold" in done.stderr
+
+
+def test_a_horizon_longer_than_the_history_exits_3_from_worker_processes_too(
+    home, tmp_path: Path
+) -> None:
+    short = tmp_path / "short"
+    assert home.run("simulate", "--market", short, "--world", "null", "--years", 2).returncode == 0
+    done = home.run("backtest", "--market", short, "--horizon", 365, "--output", tmp_path / "p")
+    assert done.returncode == 3
+    assert "needed at least 365 labels" in done.stderr
+
+
+def test_serving_a_market_that_is_not_there_exits_3(home) -> None:
+    done = home.run("serve", "--market", "nowhere", "--port", 8998)
+    assert done.returncode == 3
+    assert "nowhere" in done.stderr
 
 
 class serving:  # noqa: N801 - used as a function
@@ -272,6 +295,31 @@ class serving:  # noqa: N801 - used as a function
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.wait(timeout=20)
+
+
+def test_features_are_listed_explained_and_drawn(home, tmp_path: Path) -> None:
+    listed = json.loads(home.run("features", "--format", "json").stdout)
+    assert {"momentum", "highs", "flows", "breadth", "liquidity", "crypto"} == {
+        row["block"] for row in listed
+    }
+    words = ("features", "--market", home.market)
+    highs = json.loads(home.run(*words, "--explain", "highs", "--format", "json").stdout)
+    assert {row["index"] for row in highs} == {"RUT", "IWM"}
+    assert all(row["close"] > row["previous_high"] for row in highs)
+    page = tmp_path / "features.html"
+    drawn = home.run(*words, "--block", "flows", "--output", page)
+    assert drawn.returncode == 0, drawn.stderr
+    assert "data:image/png;base64," in page.read_text()
+    assert home.run("features", "--block", "astrology").returncode == 2
+
+
+def test_docs_load_nothing_from_elsewhere(home) -> None:
+    with serving(home) as url:
+        page = httpx.get(f"{url}/docs")
+        assert "https://" not in page.text
+        script = re.search(r'src="(/[^"]+swagger-ui-bundle\.js)"', page.text)
+        assert script is not None
+        assert httpx.get(url + script[1]).status_code == 200
 
 
 def test_mlflow_folder_holds_no_python_and_tests_hold_no_init() -> None:

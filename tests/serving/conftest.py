@@ -28,10 +28,10 @@ from models import (
     Snapshot,
     cells_of,
     initial_state,
-    rows_of,
     run_path,
 )
 from models.experts import fit_experts
+from models.online import cell_rows, online_rows
 from riskon.database import migrate
 from serving import Champion, Ledger, Registry, Score
 from serving.database import open_database
@@ -184,8 +184,9 @@ def make_bundle(market: Market, seed: int) -> ModelBundle:
     dataset = build_dataset(market, ["BTC", "ETH"], config.features)
     refits = [np.datetime64("2024-01-01", "D"), np.datetime64("2024-04-01", "D")]
     snapshots = {}
+    online = online_rows(dataset, cells_of(["BTC", "ETH"], [1, 5]), config)
     for cell in cells_of(["BTC", "ETH"], [1, 5]):
-        rows = rows_of(dataset, cell)
+        rows = cell_rows(dataset, cell, online, config)
         fits = [(day, fit_experts(rows, day, config)) for day in refits]
         start = initial_state(rows, refits[0], config)
         _, states = run_path(rows, start, fits, refits[-1], config)
@@ -193,7 +194,9 @@ def make_bundle(market: Market, seed: int) -> ModelBundle:
             Snapshot(day, experts, state)
             for (day, experts), state in zip(fits, states, strict=True)
         )
-    return ModelBundle(config, snapshots, dataset.names, refits[-1], market.digest())
+    return ModelBundle(
+        config, snapshots, dataset.assets, dataset.names, refits[-1], market.digest()
+    )
 
 
 @pytest.fixture(scope="session")

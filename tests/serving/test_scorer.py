@@ -88,7 +88,7 @@ def test_the_number_is_the_bundles_own_on_the_whole_market(
     dataset = build_dataset(market, ["BTC", "ETH"], bundle.config.features)
     for score in scorer.score(market, DAY):
         cell = Cell(score.asset, score.horizon_days)
-        made = bundle.forecast(dataset, cell, np.datetime64("2024-05-15"))
+        made = bundle.forecast(dataset, [cell], np.datetime64("2024-05-15"))[cell]
         assert made is not None
         assert (score.probability, score.base_rate) == (made.probability, made.base_rate)
 

@@ -10,12 +10,11 @@ import pytest
 from markets import random_market, scramble_after
 
 from features import Dataset, build_dataset
-from models import Cell, CellRows, ModelConfig, cells_of, log_loss, rows_of
+from models import Cell, CellRows, ModelConfig, PenalisedLogistic, cells_of, log_loss, rows_of
 from models.config import BoostingConfig, LogisticConfig
 from models.experts import fit_experts
 from sources import Market
 from sources.errors import InsufficientHistoryError
-from training import walkforward
 from training.walkforward import CellRun, predictions, refit_days, run_cell, walk_forward
 
 CONFIG = ModelConfig(least_labels=200)
@@ -36,21 +35,23 @@ def runs(dataset: Dataset) -> dict[Cell, CellRun]:
 def test_no_label_crosses_a_split(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, horizon: int
 ) -> None:
-    """Every row that an expert is fitted on ended by the day of the fit."""
+    """Every row that a model is really fitted on ended by the day of the fit, and the last may."""
     rows = rows_of(dataset, Cell("BTC", horizon))
-    seen: list[tuple[np.datetime64, int]] = []
+    place = {row.tobytes(): day for row, day in zip(rows.features, rows.days, strict=True)}
+    fitted: list[np.ndarray] = []
+    original = PenalisedLogistic.fit
 
-    def spy(part: CellRows, as_of: np.datetime64, config: ModelConfig) -> object:
-        train = part.labelled_by(as_of) & part.complete()
-        assert (part.days[train] + horizon <= as_of).all()
-        # The last row that may be used is used: the purge takes h days and no more.
-        assert not train.any() or part.days[train][-1] == as_of - horizon
-        seen.append((as_of, int(train.sum())))
-        return fit_experts(part, as_of, config)
+    def spy(self: PenalisedLogistic, X: np.ndarray, *args: object, **kwargs: object) -> object:
+        fitted.append(np.array([place[row.tobytes()] for row in X]))
+        return original(self, X, *args, **kwargs)
 
-    monkeypatch.setattr(walkforward, "fit_experts", spy)
-    run_cell(rows, CONFIG)
-    assert len(seen) > 5
+    monkeypatch.setattr(PenalisedLogistic, "fit", spy)
+    run = run_cell(rows, CONFIG)
+    days = [snapshot.fit_as_of for snapshot in run.snapshots if snapshot.experts]
+    assert len(days) == len(fitted) > 5
+    for as_of, trained in zip(days, fitted, strict=True):
+        # The purge takes the last h days, and no more.
+        assert trained.max() + horizon == as_of
 
 
 @pytest.mark.parametrize("horizon", [1, 20])

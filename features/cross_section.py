@@ -1,0 +1,93 @@
+"""How returns are spread over the constituents, session by session."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.universe import Universe
+
+MONTH, YEAR = 20, 252
+ROWS = 32
+"""Sessions worked on at once; they and their copies stay in the processor's cache."""
+
+SPREADS = ("returned_20", "dispersion", "skew", "returned_252", "median")
+
+
+def cross_sections(universe: Universe) -> dict[str, np.ndarray]:
+    """Describe the returns of the members over 20 and 252 sessions.
+
+    Returns
+    -------
+    name -> (t,) float64 for each of ``SPREADS``; row t reads sessions t, t - 20 and t - 252.
+    """
+    found = {
+        name: np.full(len(universe.rows), 0.0 if name.startswith("returned") else np.nan)
+        for name in SPREADS
+    }
+    for first in range(0, len(universe.rows), ROWS):
+        stop = min(first + ROWS, len(universe.rows))
+        closes, member = universe.sessions(first, stop)
+        closes[~member] = np.nan
+        for lag, describe in ((MONTH, over_a_month), (YEAR, over_a_year)):
+            if stop > lag:
+                skip = max(lag - first, 0)
+                earlier, _ = universe.sessions(first + skip - lag, stop - lag)
+                for name, values in describe(closes[skip:], earlier).items():
+                    found[name][first + skip : stop] = values
+    return found
+
+
+def over_a_month(closes: np.ndarray, earlier: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the number, deviation and skewness of the log returns in each row.
+
+    Parameters
+    ----------
+    closes, earlier : (s, c) closes of the session and of 20 sessions before; NaN does not count.
+
+    Returns
+    -------
+    ``dispersion`` is their standard deviation; ``skew`` is Kelly's, the 90th percentile plus
+    the 10th minus twice the median, over the 90th minus the 10th: in [-1, 1], so that one bad
+    price cannot move it far, and NaN where these two are equal.
+    """
+    ordered, count = _ordered(closes, earlier)
+    with np.errstate(invalid="ignore"):
+        returns = np.log(ordered)
+    some = np.maximum(count, 1)
+    inside = np.arange(returns.shape[1]) < count[:, None]
+    mean = np.where(inside, returns, 0.0).sum(axis=1) / some
+    square = np.where(inside, returns - mean[:, None], 0.0)
+    square *= square
+    low, middle, high = (_quantile(returns, count, share) for share in (0.1, 0.5, 0.9))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        skew = np.where(high > low, (high + low - 2 * middle) / (high - low), np.nan)
+    return {
+        "returned_20": count.astype("float64"),
+        "dispersion": np.sqrt(square.sum(axis=1) / some),
+        "skew": skew,
+    }
+
+
+def over_a_year(closes: np.ndarray, earlier: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the number and the median of the simple returns in each row."""
+    ordered, count = _ordered(closes, earlier)
+    return {"returned_252": count.astype("float64"), "median": _quantile(ordered, count, 0.5) - 1}
+
+
+def _ordered(closes: np.ndarray, earlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort the ratios in each row, so that no result depends on the order of the symbols."""
+    ratio = closes / earlier
+    ratio.sort(axis=1)
+    return ratio, np.count_nonzero(~np.isnan(ratio), axis=1)
+
+
+def _quantile(ordered: np.ndarray, count: np.ndarray, share: float) -> np.ndarray:
+    """Interpolate a quantile of the first ``count`` of each ordered row; NaN where none."""
+    if not ordered.shape[1]:
+        return np.full(len(ordered), np.nan)
+    place = share * np.maximum(count - 1, 0)
+    below = place.astype("int64")
+    row = np.arange(len(ordered))
+    low = ordered[row, below]
+    high = ordered[row, np.minimum(below + 1, np.maximum(count - 1, 0))]
+    return low + (place - below) * (high - low)
