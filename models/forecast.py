@@ -13,7 +13,6 @@ from models.experts import Expert
 from models.mixture import Path, Snapshot, run_path
 from models.predictive import centre_of, chance_of, spread_of
 
-
 LOST_DAYS = 30
 
 

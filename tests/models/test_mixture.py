@@ -64,7 +64,7 @@ def test_the_prior_gives_climatology_one_half_and_the_rest_equal_parts() -> None
     np.testing.assert_allclose(prior_weights(ALONE), [0.5, 0.25, 0.25])
     nobody = ModelConfig(signals=None, rules=None, logistic=None, boosting=None)
     np.testing.assert_allclose(prior_weights(nobody), [1.0])
-    # Climatology, signals, rules, logistic, boosting: 0.95 of the half, and a third of the rest each.
+    # Climatology one half; signals 0.95 of the other; the last three share the rest.
     rest = 0.5 * 0.05 / 3
     np.testing.assert_allclose(prior_weights(ModelConfig()), [0.5, 0.475, rest, rest, rest])
 
