@@ -74,12 +74,14 @@ class OnlineRows:
     ----------
     drift : (n,) expected daily return without signals, in volatilities.
     parts : (n, k) what each signal adds to the h-day return, in its deviations.
+    values : (n, k) of the signals, in deviations from their past; 0 where missing.
     names : (k,) of the signals.
     rule : (n,) what the claims' rules assert, as ``parts``.
     """
 
     drift: np.ndarray
     parts: np.ndarray
+    values: np.ndarray
     names: tuple[str, ...]
     rule: np.ndarray
 

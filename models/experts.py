@@ -129,12 +129,10 @@ def expert_centres(
         usable = rows.usable[at] & (rows.volatility[at] > 0)
         here = at[usable]
         if config.signals is not None:
-            # Annual volatility has no say at threshold 0; elsewhere the hurdle is in its units.
-            hurdle = np.log1p(rows.cell.threshold) / (rows.volatility[here] * np.sqrt(h))
-            own = spread * (np.sqrt(h) * rows.online.drift[here] - hurdle)
             w = config.signals.drift_weight
             pulled = spread * rows.online.parts[here].sum(axis=1)
-            said["signals"] = (usable, w * own + (1 - w) * base[usable] + pulled)
+            quiet = w * drift_centre(rows, here) + (1 - w) * base[usable]
+            said["signals"] = (usable, quiet + pulled)
         if config.rules is not None:
             moved = spread * config.rules.effect * rows.online.rule[here]
             said["rules"] = (usable, base[usable] + moved)
@@ -143,6 +141,18 @@ def expert_centres(
         margin = expert.model.margin(rows.features[at[complete]])
         said[expert.name] = (complete, base[complete] + shift_of_odds(margin, h))
     return said
+
+
+def drift_centre(rows: CellRows, at: np.ndarray) -> np.ndarray:
+    """Return the centre that the drift alone gives on some rows, less the hurdle.
+
+    The hurdle is the threshold in deviations of the h-day return; 0 at threshold 0.
+    """
+    if rows.online is None:
+        raise ValueError("a drift needs rows with signals")
+    h = rows.cell.horizon_days
+    hurdle = np.log1p(rows.cell.threshold) / (rows.volatility[at] * np.sqrt(h))
+    return spread_of(h) * (np.sqrt(h) * rows.online.drift[at] - hurdle)
 
 
 def speaks(

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.cells import Cell, CellRows
 from models.config import ModelConfig
-from models.experts import Expert
+from models.experts import Expert, drift_centre
 from models.mixture import Path, Snapshot, run_path
 from models.predictive import centre_of, chance_of, spread_of
 
@@ -104,8 +104,9 @@ def _drivers(
 
     Each expert's own parts, under its weight in the mixture: of the signals and
     the rules in log-odds a unit of the centre, at the base rate; of the
-    classifiers as they are. ``(mixture)`` is what is left: the drift of the
-    signals' law, the curvature of the laws, and that of mixing.
+    classifiers as they are. ``(drift)`` is the expected return
+    without signals against the base rate; ``(mixture)`` what is left, the
+    curvature of the laws and of mixing. Values of signals are in deviations.
     """
     h = rows.cell.horizon_days
     base, p = path.base_rate[-1], path.probability[-1]
@@ -116,10 +117,15 @@ def _drivers(
     ahead, behind = chance_of(centre + step, h)[0], chance_of(centre - step, h)[0]
     slope = (np.log(ahead / (1 - ahead)) - np.log(behind / (1 - behind))) / (2 * step)
     parts: dict[str, float] = {}
+    values = dict(zip(rows.names, rows.features[row], strict=True))
     if rows.online is not None and "signals" in weight:
         scale = weight["signals"] * slope * spread_of(h)
         for name, part in zip(rows.online.names, rows.online.parts[row], strict=True):
             parts[name] = scale * float(part)
+        values |= dict(zip(rows.online.names, rows.online.values[row], strict=True))
+        if config.signals is not None:
+            moved = config.signals.drift_weight * (drift_centre(rows, np.array([row])) - centre)
+            parts["(drift)"] = weight["signals"] * slope * float(moved[0])
     if rows.online is not None and config.rules is not None:
         asserted = config.rules.effect * float(rows.online.rule[row])
         parts["(rules)"] = weight["rules"] * slope * spread_of(h) * asserted
@@ -128,7 +134,6 @@ def _drivers(
             found = expert.model.contributions(rows.features[row : row + 1])[0]
             for name, part in zip(rows.names, found, strict=True):
                 parts[name] = parts.get(name, 0.0) + weight[expert.name] * float(part)
-    values = dict(zip(rows.names, rows.features[row], strict=True))
     drivers = [
         Driver(name, float(values[name]) if name in values else None, part)
         for name, part in parts.items()

@@ -34,6 +34,7 @@ def online_rows(
         found[cell.asset, cell.horizon_days] = OnlineRows(
             drift=np.ascontiguousarray(path.drift[:, at]),
             parts=np.ascontiguousarray(path.parts[cell.horizon_days][:, at]),
+            values=np.ascontiguousarray(path.values[:, at]),
             names=path.names,
             rule=rule * np.sqrt(cell.horizon_days),
         )
@@ -82,12 +83,14 @@ class SignalPath:
     ----------
     names : (k,) of the signals.
     drift : (t, a) expected daily return without signals, in volatilities.
+    values : (t, a, k) the signals, in deviations from their past; 0 where missing.
     parts : horizon -> (t, a, k) what each signal adds to the expected return over h
         days, in deviations of that return. A forecast's signal is their sum.
     """
 
     names: tuple[str, ...]
     drift: np.ndarray
+    values: np.ndarray
     parts: Mapping[int, np.ndarray]
 
 
@@ -108,7 +111,7 @@ def signal_path(dataset: Dataset, horizons: Sequence[int], config: SignalConfig)
     mu = drift(own, config)
     if not signals.names:
         nothing = np.zeros((*usable.shape, 0))
-        return SignalPath((), mu, dict.fromkeys(horizons, nothing))
+        return SignalPath((), mu, nothing, dict.fromkeys(horizons, nothing))
     shares = group_shares(signals.groups, config)
     z, _, _ = standardised(signals.values, usable)
     z = np.where(np.isfinite(z), z, 0.0)  # what is missing adds nothing
@@ -121,7 +124,7 @@ def signal_path(dataset: Dataset, horizons: Sequence[int], config: SignalConfig)
     parts = {
         h: np.sqrt(h) * said * persistence(signals.values, usable, h)[:, None] for h in horizons
     }
-    return SignalPath(signals.names, mu, parts)
+    return SignalPath(signals.names, mu, z, parts)
 
 
 def _signals(dataset: Dataset, config: SignalConfig) -> Signals:

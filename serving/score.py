@@ -125,7 +125,7 @@ def scores_table(scores: Sequence[Score]) -> tuple[str, list[str], list[list[str
             said, interval, why = "none", "", score.reason or ""
         else:
             said, interval = f"{score.probability:.3f}", f"{score.lower:.3f} to {score.upper:.3f}"
-            named = [d for d in score.drivers if d.value is not None][:2]
+            named = [d for d in score.drivers if d.feature != "(mixture)"][:2]
             why = ", ".join(f"{d.feature} {d.contribution:+.3f}" for d in named)
         base = "" if score.base_rate is None else f"{score.base_rate:.3f}"
         days = str(score.horizon_days)
