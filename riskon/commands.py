@@ -17,6 +17,8 @@ from sources.errors import DataUnavailableError, RefusedError
 from sources.market import Market
 from training.job import Job, check_request, run_job
 
+OLD_MARKET_DAYS = 3
+
 Words = Sequence[str] | None
 Numbers = Sequence[float] | None
 
@@ -208,6 +210,10 @@ def score(
         assets=assets or None,
         horizons=horizons or None,
     )
+    if day is None:
+        age = (pd.Timestamp.now(tz="UTC").date() - scores[0].as_of).days
+        if age > OLD_MARKET_DAYS:
+            out.note(f"The market's latest day is {scores[0].as_of}, {age} days ago.")
     if form == "table":
         title, columns, rows = scores_table(scores)
         out.print_table(title, columns, rows)

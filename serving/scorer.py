@@ -169,7 +169,14 @@ class Scorer:
             )
         as_of = pd.Timestamp(day)
         needed = dict.fromkeys(cell.asset for cell in cells)
-        # The others have no dataset row on the day, and make none of the rest's.
+        lacking = [asset for asset in self.bundle.pool if asset not in cut.crypto]
+        if lacking:
+            raise DataUnavailableError(
+                f"{cut.name}: needed prices of {', '.join(lacking)}, which the model pools its "
+                f"evidence over; found those of {', '.join(cut.crypto) or 'no asset'}",
+                source=f"prices/{lacking[0]}",
+                as_of=day.isoformat(),
+            )
         present = [a for a in needed if a in cut.crypto and (cut.prices[a]["date"] == as_of).any()]
         dataset = build_dataset(cut, self.bundle.pool, self.bundle.config.features)
         asked = [cell for cell in cells if cell.asset in present]

@@ -23,7 +23,7 @@ THRESHOLDS = (-0.1, -0.02, 0.0, 0.01, 0.05, 0.2)
 def _planted(
     effect: float, days: int = 3000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return z (t, 2), x (t, 2, 3) and usable: the first feature moves the next day by ``effect``."""
+    """Return z (t, 2), x (t, 2, 3), usable: the first feature moves the next day."""
     generator = np.random.default_rng(seed)
     x = np.empty((days, 3))
     x[0] = generator.normal(size=3)

@@ -285,3 +285,13 @@ def test_a_probability_without_ground_is_no_score(make_score: Callable[..., Scor
                   {"probability": float("nan")}, {"reason": "why"}):  # fmt: skip
         with pytest.raises(ValueError, match=r".+"):
             Score.model_validate(content | wrong)
+
+
+def test_a_market_without_an_asset_of_the_pool_is_refused_by_its_name(
+    scorer: Scorer, market: Market
+) -> None:
+    alone = replace(
+        market, prices={s: t for s, t in market.prices.items() if s != "ETH"}, crypto=("BTC",)
+    )
+    with pytest.raises(DataUnavailableError, match="needed prices of ETH, which the model pools"):
+        scorer.score(alone, DAY, assets=["BTC"])
