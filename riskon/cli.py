@@ -165,6 +165,43 @@ def backtest(
 
 
 @app.command()
+def evaluate(
+    worlds: Annotated[
+        list[str] | None,
+        typer.Option(help="World, several by commas, or all; repeat.  [default: all]"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Markets a world.")] = 4,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
+    years: Annotated[
+        float, typer.Option(min=3, max=13, help="Length in years, from 2013 on.")
+    ] = 12.0,
+    strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
+    market: Annotated[
+        Path | None, typer.Option(help="Evaluate on this market directory instead.")
+    ] = None,
+    config: Config = None,
+    format: Annotated[Format, typer.Option(help="Of the figures.")] = Format.TABLE,
+    workers: Workers = None,
+) -> None:
+    """Show the skill in simulated worlds beside the limit, or on a market with its uncertainty."""
+    from riskon.evaluate import evaluate as command
+    from riskon.settings import Settings
+
+    command(
+        Settings(),
+        worlds,
+        seeds,
+        first_seed,
+        years,
+        strength,
+        market,
+        config,
+        format.value,
+        workers,
+    )
+
+
+@app.command()
 def train(
     market: Market = None,
     asset: Assets = None,

@@ -23,6 +23,8 @@ from training.walkforward import CellRun
 LEAST_OUTCOMES = 30
 MNAT = 1000.0
 CONFIDENCE = 0.9
+DETECTABLE_DEVIATIONS = 1.645 + 0.842
+"""Normal quantiles of a one-sided test at 5 %, and of a power of 80 %."""
 
 
 def evaluate_cell(
@@ -132,6 +134,27 @@ def pooled_gain(evaluations: Sequence[CellEvaluation]) -> np.ndarray:
         count[at] += 1
     mean: np.ndarray = total / count
     return mean
+
+
+def pooled_figures(evaluations: Sequence[CellEvaluation]) -> dict[str, float]:
+    """Return the gain of cells together, mnat, its interval, and the least it could have shown.
+
+    The interval holds 90 %, by stationary bootstrap with blocks of at least two
+    of the longest horizons. The least detectable gain is the one that a
+    one-sided test at 5 % finds with power 80 %.
+    """
+    gain = pooled_gain(evaluations) * MNAT
+    longest = max(evaluation.cell.horizon_days for evaluation in evaluations)
+    means = stationary_bootstrap_means(gain, block_length=block_length(len(gain), longest))
+    tail = (1 - CONFIDENCE) / 2
+    lower, upper = np.quantile(means, [tail, 1 - tail])
+    return {
+        "days": len(gain),
+        "gain_mnat": float(gain.mean()),
+        "gain_mnat_lower": float(lower),
+        "gain_mnat_upper": float(upper),
+        "least_detectable_mnat": float(means.std()) * DETECTABLE_DEVIATIONS,
+    }
 
 
 def _with_interval(name: str, values: np.ndarray, horizon_days: int, seed: int) -> dict[str, float]:

@@ -1,0 +1,148 @@
+"""``riskon evaluate``: the forecasters against the known limit, or against a real market's past."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from models import ModelConfig
+from riskon import output as out
+from riskon.settings import Settings
+from riskon.wiring import default_workers, model_config, open_market, progress
+from sources.errors import RefusedError, RiskonError
+from sources.simulated import WORLDS, find_world
+from training.evaluation import evaluate as evaluate_runs
+from training.evaluation import pooled_figures
+from training.job import HORIZONS, run_job
+from training.worlds import Trial, WorldScore, run_trials, score_worlds
+
+SINCE = pd.Timestamp("2017-01-01").as_unit("us")
+"""Real forecasts count from here on: before it there is one asset, and hardly a market."""
+
+
+def evaluate(
+    where: Settings,
+    worlds: Sequence[str] | None,
+    seeds: int,
+    first_seed: int,
+    years: float,
+    strength: float,
+    market: Path | None,
+    config: Path | None,
+    form: str,
+    workers: int | None,
+) -> None:
+    """Evaluate in simulated worlds, or on a market directory where one is given.
+
+    Raises
+    ------
+    RiskonError
+        Where a forecast knew what could not be known.
+    """
+    chosen = model_config(config)
+    count = workers or default_workers()
+    if market is not None:
+        if worlds:
+            raise RefusedError("evaluate: needed --worlds or --market; found both")
+        _on_market(where, market, chosen, form, count)
+        return
+    numbers = range(first_seed, first_seed + seeds)
+    trials = [Trial(w, seed, years, strength) for w in _names(worlds) for seed in numbers]
+    with progress("walking forward", len(trials)) as advance:
+        found = run_trials(trials, chosen, workers=count, done=advance)
+    scores = score_worlds(found)
+    print_worlds(scores, form)
+    leaks = [f"{s.world} at {s.horizon} days" for s in scores if s.leak]
+    if leaks:
+        raise RiskonError(
+            "leak: needed gains that the truth allows; found more, beyond Monte Carlo error, in "
+            + ", ".join(leaks)
+        )
+
+
+def _names(asked: Sequence[str] | None) -> tuple[str, ...]:
+    names = [name for words in asked or ["all"] for name in words.split(",")]
+    known = dict.fromkeys(n for name in names for n in (WORLDS if name == "all" else (name,)))
+    for name in known:
+        try:
+            find_world(name)
+        except ValueError as error:
+            raise RefusedError(f"--worlds {name}: {error}") from error
+    return tuple(known)
+
+
+def print_worlds(scores: Sequence[WorldScore], form: str) -> None:
+    """Print how the forecasters did, by world and horizon."""
+    if form != "table":
+        out.print_rows([_plain(asdict(s) | {"leak": s.leak}) for s in scores], form)
+        return
+    out.print_table(
+        f"Against the known limit, mean of {scores[0].seeds} seed(s) and assets "
+        "(gain over climatology under p*, thousandths of a nat)",
+        ["world", "h", "gain", "worst cell", "", "limit", "capture", "slope", "corr.",
+         "surplus (dev.)", ""],
+        [
+            [
+                s.world,
+                str(s.horizon),
+                f"{s.gain_mnat:+.2f}",
+                f"{s.worst_mnat:+.2f}",
+                s.worst_cell,
+                f"{s.limit_mnat:.2f}",
+                "-" if s.kind in {"nothing", "trap"} else f"{s.capture:.0%}",
+                _number(s.slope),
+                _number(s.correlation),
+                f"{s.surplus_mnat:+.2f} ({s.surplus_deviations:+.1f})",
+                "LEAK" if s.leak else "",
+            ]
+            for s in scores
+        ],
+    )  # fmt: skip
+
+
+def _on_market(
+    where: Settings, directory: Path, config: ModelConfig, form: str, workers: int
+) -> None:
+    opened = open_market(directory, where)
+    with progress("walking forward", len(opened.crypto) * len(HORIZONS)) as advance:
+        job = run_job(opened, opened.crypto, HORIZONS, config, workers=workers, done=advance)
+    evaluations, thin = evaluate_runs(job.runs, start=SINCE)
+    for cell, reason in (job.thin | thin).items():
+        out.note(f"{cell} has no figures: {reason}")
+    rows: list[dict[str, Any]] = [
+        {"asset": e.cell.asset, "horizon": e.cell.horizon_days, **pooled_figures([e])}
+        for e in evaluations
+    ]
+    rows.append({"asset": "pooled", "horizon": None, **pooled_figures(evaluations)})
+    if form != "table":
+        out.print_rows(rows, form)
+        return
+    out.print_table(
+        f"{opened.name} from {SINCE:%Y-%m-%d} on: gain over climatology "
+        "(thousandths of a nat, 90 % interval)",
+        ["asset", "h", "days", "gain", "interval", "least detectable"],
+        [
+            [
+                row["asset"],
+                str(row["horizon"] or ""),
+                str(row["days"]),
+                f"{row['gain_mnat']:+.2f}",
+                f"{row['gain_mnat_lower']:+.2f} to {row['gain_mnat_upper']:+.2f}",
+                f"{row['least_detectable_mnat']:.2f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.2f}"
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
