@@ -48,6 +48,7 @@ def check_pipeline(
     *,
     assets: Sequence[str] = (),
     horizons: Sequence[int] = (1, 5),
+    thresholds: Sequence[float] = (0.0,),
     days: Sequence[np.datetime64] = (),
     seed: int = 0,
 ) -> tuple[Finding, ...]:
@@ -72,7 +73,7 @@ def check_pipeline(
     -------
     One finding for each place that leaks, with the first day that shows it.
     """
-    cells = cells_of(tuple(assets) or market.crypto, horizons)
+    cells = cells_of(tuple(assets) or market.crypto, horizons, thresholds)
     whole = _walk(market, cells, config)
     found: list[Finding] = []
     for day in days or _default_days(whole, config):
