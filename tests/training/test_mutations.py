@@ -99,7 +99,7 @@ def each_in_hindsight(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame
     return {role: in_hindsight(table) for role, table in tables.items()}
 
 
-def known_at_once(labels: Any) -> Any:
+def known_a_day_early(labels: Any) -> Any:
     return replace(labels, known_on=labels.known_on - np.timedelta64(1, "D"))
 
 
@@ -277,7 +277,7 @@ MISTAKES = {
         features.dataset, "forward_labels", from_the_day_before, "label starts before its day",
     ),
     "a label is known a day early": Mistake(
-        features.dataset, "forward_labels", giving(known_at_once), f"label {READS}",
+        features.dataset, "forward_labels", giving(known_a_day_early), f"label {READS}",
     ),
     "features are standardised by all rows": Mistake(
         models.signals, "standardised", standardised_on_all_rows, f"signals {READS}",
@@ -371,4 +371,20 @@ def test_the_alarm_reports_that(
 
 @pytest.mark.parametrize("config", [PLAIN, FITTED], ids=["plain", "fitted"])
 def test_the_alarm_is_silent_without_a_mistake(config: ModelConfig, suspect: Market) -> None:
-    assert check_pipeline(suspect, config, horizons=(1, 5), days=(WARMING, *CUTS)) == ()
+    days = (WARMING, *CUTS)
+    assert check_pipeline(suspect, config, thresholds=(0.0, 0.02), days=days) == ()
+
+
+def test_a_finding_says_what_where_and_from_when(
+    suspect: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A label of five days that is known a day early: as of Wednesday the 11th, the one
+    # of the 7th, which ends on the 12th, is the first that cannot be known.
+    wrong = giving(known_a_day_early)(features.dataset.forward_labels)
+    monkeypatch.setattr(features.dataset, "forward_labels", wrong)
+    found = check_pipeline(suspect, PLAIN, assets=("ETH",), horizons=(5,), days=(MIDWEEK,))
+    label = next(finding for finding in found if finding.what.startswith("label"))
+    assert str(label) == (
+        "label reads the future: ETH_5d from 2015-11-07: changes as the market is cut after "
+        "2015-11-11"
+    )
