@@ -8,6 +8,7 @@ import numpy as np
 
 from training.bootstrap import stationary_bootstrap_means
 from training.evaluation import MNAT, block_length, pooled_gain
+from training.plausibility import check_plausible
 from training.report import CellEvaluation, Verdict
 
 TOLERANCE_MNAT = 2.0
@@ -24,7 +25,8 @@ def judge(evaluations: Sequence[CellEvaluation], tolerance_mnat: float = TOLERAN
 
     *Fit to serve*: no cell did harm. In each, every probability is finite and
     in [0, 1], and the mean gain over climatology is at least
-    ``-tolerance_mnat`` thousandths of a nat.
+    ``-tolerance_mnat`` thousandths of a nat. And the leak alarm is silent: no
+    cell has more skill than honest forecasts have (:func:`training.plausibility.check_plausible`).
 
     *Skill certified*: the gain over climatology, averaged over the cells of
     each day, has a one-sided lower bound above zero. The bound is that of a
@@ -55,6 +57,7 @@ def judge(evaluations: Sequence[CellEvaluation], tolerance_mnat: float = TOLERAN
         for evaluation in evaluations
         for check in (_finite(evaluation), _harmless(evaluation, tolerance_mnat))
     ]
+    harm.append(_silent(evaluations))
     fit = all(passed for passed, _ in harm)
     # Gains that are not finite have no bound; the checks above say so already.
     sound = all(np.isfinite(evaluation.gain).all() for evaluation in evaluations)
@@ -81,6 +84,15 @@ def _harmless(evaluation: CellEvaluation, tolerance_mnat: float) -> Check:
         bool(gain >= -tolerance_mnat),
         f"fit to serve: {evaluation.cell}: needed a mean gain over climatology of at least "
         f"{-tolerance_mnat:.2f} mnat; found {gain:.2f}",
+    )
+
+
+def _silent(evaluations: Sequence[CellEvaluation]) -> Check:
+    suspicions = "; ".join(str(finding) for finding in check_plausible(evaluations))
+    return (
+        not suspicions,
+        "fit to serve: leak alarm silent: needed no skill beyond what honest forecasts have; "
+        f"found {suspicions or 'none'}",
     )
 
 
