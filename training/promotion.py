@@ -25,15 +25,17 @@ def judge(evaluations: Sequence[CellEvaluation], tolerance_mnat: float = TOLERAN
 
     *Fit to serve*: no cell did harm. In each, every probability is finite and
     in [0, 1], and the mean gain over climatology is at least
-    ``-tolerance_mnat`` thousandths of a nat. And the leak alarm is silent: no
-    cell has more skill than honest forecasts have (:func:`training.plausibility.check_plausible`).
+    ``-tolerance_mnat`` thousandths of a nat.
 
     *Skill certified*: the gain over climatology, averaged over the cells of
     each day, has a one-sided lower bound above zero. The bound is that of a
     stationary bootstrap with blocks of at least two of the longest horizons,
     at 5 % divided by the number of cells (Bonferroni); and at least 30 outcomes
-    do not overlap, fewer being too few for a bootstrap. A version that is not
-    fit to serve is never certified.
+    do not overlap, fewer being too few for a bootstrap. The leak alarm is silent:
+    more skill than honest forecasts of real markets have
+    (:func:`training.plausibility.check_plausible`) is suspected, and not
+    certified; a simulated market may well give it, so it may be served. A version
+    that is not fit to serve is never certified.
 
     What it does not do yet: it counts the cells of this job, not the trials
     that were made on the same data before it, so a choice among many jobs is
@@ -57,12 +59,12 @@ def judge(evaluations: Sequence[CellEvaluation], tolerance_mnat: float = TOLERAN
         for evaluation in evaluations
         for check in (_finite(evaluation), _harmless(evaluation, tolerance_mnat))
     ]
-    harm.append(_silent(evaluations))
     fit = all(passed for passed, _ in harm)
     # Gains that are not finite have no bound; the checks above say so already.
     sound = all(np.isfinite(evaluation.gain).all() for evaluation in evaluations)
     skill = [_enough(evaluations), _significant(evaluations)] if sound else []
-    certified = fit and bool(skill) and all(passed for passed, _ in skill)
+    skill.append(_silent(evaluations))
+    certified = fit and sound and all(passed for passed, _ in skill)
     return Verdict(fit_to_serve=fit, skill_certified=certified, checks=(*harm, *skill))
 
 
@@ -91,7 +93,7 @@ def _silent(evaluations: Sequence[CellEvaluation]) -> Check:
     suspicions = "; ".join(str(finding) for finding in check_plausible(evaluations))
     return (
         not suspicions,
-        "fit to serve: leak alarm silent: needed no skill beyond what honest forecasts have; "
+        "skill: leak alarm silent: needed no skill beyond what honest forecasts have; "
         f"found {suspicions or 'none'}",
     )
 

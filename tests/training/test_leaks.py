@@ -126,11 +126,13 @@ def test_implausible_skill_is_suspected_once_chance_is_ruled_out(
     assert all(finding.where == f"BTC_{horizon_days}d" for finding in found)
 
 
-def test_the_gate_refuses_implausible_skill_in_words(make_evaluation: MakeEvaluation) -> None:
-    sound, leaky = make_evaluation("BTC", 5), make_evaluation("ETH", 5, roc_auc=0.95)
-    assert judge([sound]).fit_to_serve
+def test_the_gate_never_certifies_implausible_skill_and_says_so(
+    make_evaluation: MakeEvaluation,
+) -> None:
+    good = {"gain_mnat": 8.0}
+    sound, leaky = make_evaluation("BTC", 5, **good), make_evaluation("ETH", 5, roc_auc=0.95)
     verdict = judge([sound, leaky])
-    assert (verdict.fit_to_serve, verdict.skill_certified) == (False, False)
+    assert not verdict.skill_certified
     refused = [text for passed, text in verdict.checks if not passed and "leak alarm" in text]
     assert len(refused) == 1
     assert "ETH_5d" in refused[0]
