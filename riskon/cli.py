@@ -288,6 +288,7 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
+    # The last handler: whatever came, one line and an exit code; --debug shows where.
     except Exception as error:
         from riskon.failures import exit_code, explain
 
