@@ -104,8 +104,9 @@ class SignalConfig(_Frozen):
     drift_shared: Annotated[float, Field(ge=0, lt=1)] = 0.5
     drift_discount: Annotated[float, Field(gt=0.9, le=1)] = 0.9998
     """Half-life of a drift, 9.5 years."""
-    drift_weight: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Of the centre without signals; the rest is climatology."""
+    drift_weight: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Of the centre without signals; the rest is climatology, which harms less where there is
+    no drift to find."""
     least_days: Annotated[int, Field(ge=60)] = 250
     """Days a feature has been there before it may speak."""
 
