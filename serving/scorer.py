@@ -177,7 +177,7 @@ class Scorer:
                 source=f"prices/{lacking[0]}",
                 as_of=day.isoformat(),
             )
-        present = [a for a in needed if a in cut.crypto and (cut.prices[a]["date"] == as_of).any()]
+        present = [a for a in needed if (cut.prices[a]["date"] == as_of).any()]
         dataset = build_dataset(cut, self.bundle.pool, self.bundle.config.features)
         asked = [cell for cell in cells if cell.asset in present]
         forecasts = self.bundle.forecast(dataset, asked, np.datetime64(day, "D"))
@@ -187,10 +187,10 @@ class Scorer:
             inputs: tuple[Input, ...] = ()
             reason = f"no bar of {cell.asset} on the day"
             made = forecasts.get(cell)
-            if dataset is not None and cell.asset in present:
+            if cell.asset in present:
                 inputs = _inputs_of(dataset, cell.asset)
                 reason = f"the model first speaks on {self.bundle.snapshots[cell][0].fit_as_of}"
-            if made is not None and dataset is not None:
+            if made is not None:
                 reason = made.reason or _stale(dataset, dataset.position(as_of), cell, inputs, cut)
             scores.append(self._score(cell, day, issued_at, made, reason, digest, inputs))
         return tuple(scores)
