@@ -18,6 +18,7 @@ from sources.calendars import (
     to_us,
 )
 from sources.errors import (
+    AlreadyRunningError,
     DataUnavailableError,
     InsufficientHistoryError,
     IntegrityError,
@@ -32,11 +33,13 @@ from sources.errors import (
 )
 from sources.files import read_market, write_market
 from sources.market import CRYPTO_UNIVERSE, Market, Panel, known_at
+from sources.revisions import PanelRevisions
 from sources.schemas import check_table
 
 __all__ = [
     "CRYPTO_UNIVERSE",
     "PUBLICATION_LAGS",
+    "AlreadyRunningError",
     "DataUnavailableError",
     "InsufficientHistoryError",
     "IntegrityError",
@@ -44,6 +47,7 @@ __all__ = [
     "Market",
     "ModelNotFoundError",
     "Panel",
+    "PanelRevisions",
     "PromotionRefusedError",
     "PublicationLag",
     "RiskonError",
