@@ -99,7 +99,7 @@ def parse_file(record: FeedRecord, payloads: Sequence[bytes], now: datetime) -> 
         stated = _stated(file, table["date"].to_numpy(), known)
     return Feed(
         record.folder, record.name, record.source, record.payloads, table, panel, stated,
-        record.detail,
+        record.detail, checked=True,
     )  # fmt: skip
 
 

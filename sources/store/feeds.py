@@ -56,6 +56,7 @@ class Feed:
         of the event date; one for all rows, or (n,) one a row.
     detail : what the parser needs to make the same feed of the same payloads again.
     quarantined : rows that were kept out.
+    checked : whether ``table`` went through :func:`sources.schemas.check_table` already.
     """
 
     folder: str
@@ -67,6 +68,7 @@ class Feed:
     stated: bool | np.ndarray = False
     detail: str = ""
     quarantined: tuple[Quarantined, ...] = ()
+    checked: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -92,6 +94,8 @@ def in_order(feed: Feed) -> tuple[Feed, int]:
     if table is None or feed.folder not in LAYOUTS:
         return feed, 0
     stated = np.broadcast_to(np.asarray(feed.stated, dtype=bool), len(table))
+    if feed.checked:  # so it is in order, each key once
+        return replace(feed, stated=stated), 0
     marked = table.assign(
         date=to_us(table["date"]), available_at=to_us(table["available_at"]), stated=stated
     ).sort_values(["date", "available_at"], kind="stable", ignore_index=True)
