@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from features import Dataset
-from models.cells import Cell, CellRows, OnlineRows, rows_of
 from models.carried import running
+from models.cells import Cell, CellRows, OnlineRows, rows_of
 from models.config import ModelConfig, SignalConfig
 from models.interactions import Signals, with_interactions
 from models.location import drift, location_scores, without_index

@@ -39,7 +39,9 @@ class Carried:
     digest: str
     sums: tuple[np.ndarray, ...]
 
-    def recent(self, dataset: Dataset, spoke: np.datetime64, as_of: np.datetime64) -> Dataset | None:
+    def recent(
+        self, dataset: Dataset, spoke: np.datetime64, as_of: np.datetime64
+    ) -> Dataset | None:
         """Return the rows from ``day`` to ``as_of``, or None where they alone do not tell.
 
         They do when what the walk read is as it was, and every label that
@@ -142,7 +144,7 @@ def history_digest(dataset: Dataset, row: int) -> str:
     head = [dataset.assets, dataset.names, dataset.groups, row, str(dataset.days[0])]
     total = hashlib.sha256(json.dumps(head).encode())
     for values in (dataset.values, dataset.ages, dataset.has_close, dataset.volatility):
-        total.update(np.ascontiguousarray(values[:row]))
+        total.update(np.ascontiguousarray(values[:row]).data)
     instant = instants_of(dataset.days[row : row + 1])[0]
     for asset in dataset.assets:
         table = dataset.prices[asset]
