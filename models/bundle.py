@@ -36,6 +36,8 @@ from models.recent import Carried
 from sources.errors import IntegrityError, SchemaError, UnknownNameError
 
 FORMAT = 2
+"""Another one where files change, or a formula of the signals, whose sums the bundle carries."""
+
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "pandas")
 
 

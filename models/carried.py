@@ -15,6 +15,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.signal import lfilter
+
+from sources.errors import IntegrityError
 
 
 @dataclass
@@ -42,12 +45,23 @@ def leaving_before(row: int) -> Iterator[list[np.ndarray]]:
 
 @contextmanager
 def taking_up(sums: Sequence[np.ndarray]) -> Iterator[None]:
-    """Begin the walk within where another one left its sums."""
-    token = _WALK.set(_Walk(taken=iter(sums)))
+    """Begin the walk within where another one left its sums.
+
+    Raises
+    ------
+    IntegrityError
+        If the walk meets more sums than were left, or fewer: it is another walk.
+    """
+    rest = iter(sums)
+    token = _WALK.set(_Walk(taken=rest))
     try:
         yield
     finally:
         _WALK.reset(token)
+    over = sum(1 for _ in rest)
+    if over:
+        found = f"a walk that took {len(sums) - over}"
+        raise IntegrityError("carried.json", expected=f"a walk of {len(sums)} sums", found=found)
 
 
 def running(values: np.ndarray, discount: float = 1.0) -> np.ndarray:
@@ -59,8 +73,6 @@ def running(values: np.ndarray, discount: float = 1.0) -> np.ndarray:
         else:
             sums = np.cumsum(np.concatenate([start, values]), axis=0)[1:]
     else:
-        from scipy.signal import lfilter
-
         rule = [1.0], [1.0, -discount]
         if start is None:
             sums = np.asarray(lfilter(*rule, values, axis=0))
@@ -104,4 +116,9 @@ def left(states: np.ndarray) -> None:
 
 def _taken() -> np.ndarray | None:
     walk = _WALK.get()
-    return None if walk is None or walk.taken is None else next(walk.taken)
+    if walk is None or walk.taken is None:
+        return None
+    start = next(walk.taken, None)
+    if start is None:
+        raise IntegrityError("carried.json", expected="a sum for each of the walk", found="no more")
+    return start

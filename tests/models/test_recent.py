@@ -15,7 +15,7 @@ from features import Dataset, build_dataset
 from models import BoostingConfig, Cell, Forecast, ModelBundle, ModelConfig, cells_of
 from models.carried import before, begun, delayed, leaving_before, left, running, taking_up
 from models.recent import Carried, history_digest
-from sources import Market, as_of_instant
+from sources import IntegrityError, Market, as_of_instant
 from training.walkforward import CellRun, bundle_of, walk_forward
 
 CONFIG = ModelConfig(least_labels=200, boosting=BoostingConfig(trees=3))
@@ -96,6 +96,17 @@ def test_sums_are_taken_up_where_they_were_left_to_the_bit() -> None:
             np.testing.assert_array_equal(one[row:], other)
 
 
+def test_sums_of_another_walk_are_refused() -> None:
+    rows = np.ones((5, 2))
+    with leaving_before(2) as sums:
+        running(rows)
+        running(rows)
+    with pytest.raises(IntegrityError, match="needed a walk of 2 sums"), taking_up(sums):
+        running(rows)
+    with pytest.raises(IntegrityError, match="found no more"), taking_up(sums[:1]):
+        running(running(rows))
+
+
 def test_every_day_since_the_refit_is_the_backtests_number_to_the_bit(
     bundle: ModelBundle, carried: Carried, dataset: Dataset, runs: dict[Cell, CellRun]
 ) -> None:
@@ -112,9 +123,9 @@ def test_every_day_since_the_refit_is_the_backtests_number_to_the_bit(
                 spoken += 1
                 assert made.probability == path.probability[at]
                 assert (made.lower, made.upper) == (path.lower[at], path.upper[at])
-    # 91 days of 5 cells; BTC is silent on the 3 days whose bar is late, ETH on none but the
-    # first to the third: its bar of the 29th is of no account for later closes.
-    assert spoken > 91 * 5 - 20
+    # 91 days of 5 cells, of which BTC has 3: it is silent on 2022-11-20, whose bar is late,
+    # and on the day after, whose return is missing.
+    assert spoken == 91 * 5 - 2 * 3
 
 
 @pytest.mark.parametrize("day", ["2022-10-01", "2022-11-04", "2022-11-22", "2022-12-30"])
