@@ -4,7 +4,7 @@ from models.boosting import SmallBoosting
 from models.bundle import ModelBundle, library_versions
 from models.cells import Cell, CellRows, cells_of, rows_of
 from models.config import BoostingConfig, LogisticConfig, MixtureConfig, ModelConfig
-from models.forecast import Driver, Forecast, forecast
+from models.forecast import Driver, ExpertShare, Forecast, forecast
 from models.logistic import PenalisedLogistic
 from models.mixture import Path, PathState, Snapshot, initial_state, run_path
 from models.scores import (
@@ -22,6 +22,7 @@ __all__ = [
     "Cell",
     "CellRows",
     "Driver",
+    "ExpertShare",
     "Forecast",
     "LogisticConfig",
     "MixtureConfig",

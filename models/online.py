@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from features import Dataset
+from models.carried import running
 from models.cells import Cell, CellRows, OnlineRows, rows_of
 from models.config import ModelConfig, SignalConfig
 from models.interactions import Signals, with_interactions
-from models.location import drift, location_scores, running, without_index
+from models.location import drift, location_scores, without_index
 from models.signals import coefficients, gate, group_shares, persistence, standardised
 
 INDEX_RETURN = "small_return_1s"
@@ -20,13 +21,20 @@ INDEX_HALFLIFE_SESSIONS = 15.0
 
 
 def online_rows(
-    dataset: Dataset, cells: Sequence[Cell], config: ModelConfig
+    dataset: Dataset,
+    cells: Sequence[Cell],
+    config: ModelConfig,
+    path: SignalPath | None = None,
 ) -> dict[tuple[str, int], OnlineRows]:
-    """Return what the signals and the rules say, by asset and horizon of the cells."""
+    """Return what the signals and the rules say, by asset and horizon of the cells.
+
+    ``path`` is what the signals say, where that is known already.
+    """
     if config.signals is None:
         return {}
-    horizons = sorted({cell.horizon_days for cell in cells})
-    path = signal_path(dataset, horizons, config.signals)
+    if path is None:
+        horizons = sorted({cell.horizon_days for cell in cells})
+        path = signal_path(dataset, horizons, config.signals)
     rule = _rule(dataset)
     found: dict[tuple[str, int], OnlineRows] = {}
     for cell in cells:
@@ -94,11 +102,17 @@ class SignalPath:
     parts: Mapping[int, np.ndarray]
 
 
-def signal_path(dataset: Dataset, horizons: Sequence[int], config: SignalConfig) -> SignalPath:
+def signal_path(
+    dataset: Dataset,
+    horizons: Sequence[int],
+    config: SignalConfig,
+    index: np.ndarray | None = None,
+) -> SignalPath:
     """Walk all assets of a dataset through the days, learning from each as it is known.
 
     The assets of the dataset are the pool: evidence is shared between them, so
-    the same pool gives the same numbers, whatever is asked for.
+    the same pool gives the same numbers, whatever is asked for. ``index`` is
+    :func:`index_day` of the rows, where it is known already.
     """
     usable = dataset.has_close
     plain = _signals(dataset, config)
@@ -107,7 +121,7 @@ def signal_path(dataset: Dataset, horizons: Sequence[int], config: SignalConfig)
     signals = with_interactions(plain, settled) if config.interactions else plain
     returns = _returns(dataset)
     own = location_scores(returns, config.tail)
-    scores = without_index(own, _index_day(dataset))
+    scores = without_index(own, index_day(dataset) if index is None else index)
     mu = drift(own, config)
     if not signals.names:
         nothing = np.zeros((*usable.shape, 0))
@@ -156,7 +170,7 @@ def _returns(dataset: Dataset) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _index_day(dataset: Dataset) -> np.ndarray:
+def index_day(dataset: Dataset) -> np.ndarray:
     """Return (t,) the small-cap return of day t + 1 over its volatility; NaN without a session.
 
     Row t is known at T(t + 1), as the crypto return of the row is.
