@@ -30,12 +30,13 @@ from models.cells import Cell
 from models.config import ModelConfig
 from models.experts import Expert
 from models.forecast import Forecast, forecast, speaking_on
+from models.guard import GuardState
 from models.mixture import PathState, Snapshot
 from models.online import SignalPath, cell_rows, online_rows
 from models.recent import Carried
 from sources.errors import IntegrityError, SchemaError, UnknownNameError
 
-FORMAT = 2
+FORMAT = 3
 """Another one where files change, or a formula of the signals, whose sums the bundle carries."""
 
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "pandas")
@@ -272,6 +273,7 @@ def _state_to_json(state: PathState) -> dict[str, Any]:
         "pending_days": [str(day) for day in state.pending_days],
         "pending": state.pending.tolist(),
         "reference": None if state.reference is None else _state_to_json(state.reference),
+        "guard": None if state.guard is None else _guard_to_json(state.guard),
     }
 
 
@@ -285,6 +287,17 @@ def _state_from_json(kept: Mapping[str, Any]) -> PathState:
         pending_days=np.array(kept["pending_days"], dtype="datetime64[D]"),
         pending=np.array(kept["pending"], dtype="float64").reshape(-1, len(losses)),
         reference=None if kept["reference"] is None else _state_from_json(kept["reference"]),
+        guard=None if kept["guard"] is None else _guard_from_json(kept["guard"]),
+    )
+
+
+def _guard_to_json(state: GuardState) -> dict[str, list[float]]:
+    return {name: getattr(state, name).tolist() for name in ("score", "leader", "base")}
+
+
+def _guard_from_json(kept: Mapping[str, list[float]]) -> GuardState:
+    return GuardState(
+        **{name: np.array(kept[name], "float64") for name in ("score", "leader", "base")}
     )
 
 
