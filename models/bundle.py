@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from features import Dataset
+from models.calibration import CalibrationState
 from models.cells import Cell
 from models.config import ModelConfig
 from models.experts import Expert
@@ -33,7 +34,7 @@ from models.mixture import PathState, Snapshot
 from models.online import cell_rows, online_rows
 from sources.errors import IntegrityError, SchemaError, UnknownNameError
 
-FORMAT = 2
+FORMAT = 3
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "pandas")
 
 
@@ -176,6 +177,7 @@ class ModelBundle:
                         "fit_as_of": str(snapshot.fit_as_of),
                         "experts": experts,
                         "state": _state_to_json(snapshot.state),
+                        "calibration": snapshot.calibration and snapshot.calibration.to_json(),
                     }
                 )
             write(f"cells/{cell}.json", _json(kept))
@@ -211,6 +213,7 @@ class ModelBundle:
                         for e in kept["experts"]
                     ),
                     _state_from_json(kept["state"]),
+                    kept["calibration"] and CalibrationState.from_json(kept["calibration"]),
                 )
                 for kept in json.loads(files[f"cells/{cell}.json"])
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.calibration import calibrated
 from models.cells import Cell, CellRows
 from models.config import ModelConfig
 from models.experts import Expert, drift_centre
@@ -62,7 +63,8 @@ def forecast(
     if snapshot is None:
         return None
     fits = [(snapshot.fit_as_of, snapshot.experts)]
-    path, _ = run_path(rows, snapshot.state, fits, as_of, config)
+    mixed, _ = run_path(rows, snapshot.state, fits, as_of, config)
+    path, _ = calibrated(rows, mixed, snapshot.calibration, (), config)
     row = int(np.searchsorted(rows.days, as_of))
     reason = _reason_to_abstain(rows, row, path)
     last = None if reason else float(path.probability[-1])
@@ -105,8 +107,9 @@ def _drivers(
     Each expert's own parts, under its weight in the mixture: of the signals and
     the rules in log-odds a unit of the centre, at the base rate; of the
     classifiers as they are. ``(drift)`` is the expected return
-    without signals against the base rate; ``(mixture)`` what is left, the
-    curvature of the laws and of mixing. Values of signals are in deviations.
+    without signals against the base rate; ``(calibration)`` what calibration
+    moved; ``(mixture)`` what is left, the curvature of the laws and of mixing.
+    Values of signals are in deviations.
     """
     h = rows.cell.horizon_days
     base, p = path.base_rate[-1], path.probability[-1]
@@ -134,6 +137,8 @@ def _drivers(
             found = expert.model.contributions(rows.features[row : row + 1])[0]
             for name, part in zip(rows.names, found, strict=True):
                 parts[name] = parts.get(name, 0.0) + weight[expert.name] * float(part)
+    if path.shift is not None:
+        parts["(calibration)"] = float(path.shift[-1])
     drivers = [
         Driver(name, float(values[name]) if name in values else None, part)
         for name, part in parts.items()

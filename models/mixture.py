@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from models.config import ModelConfig
 from models.experts import Expert, expert_centres, expert_names, speaks
 from models.predictive import centre_of, chance_of
 from models.scores import log_loss
+
+if TYPE_CHECKING:
+    from models.calibration import CalibrationState
 
 DAY = np.timedelta64(1, "D")
 
@@ -53,6 +57,7 @@ class Snapshot:
     fit_as_of: np.datetime64
     experts: tuple[Expert, ...]
     state: PathState
+    calibration: CalibrationState | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Path:
     probability : (n,) the mixture.
     lower, upper : (n,) interval of the probability.
     informed : (n,) bool: there was somebody but climatology to speak.
+    level : the path at threshold 0, for a cell of another threshold.
+    shift : (n,) log-odds that calibration added, or None before calibration.
     """
 
     names: tuple[str, ...]
@@ -78,6 +85,8 @@ class Path:
     lower: np.ndarray
     upper: np.ndarray
     informed: np.ndarray
+    level: Path | None = None
+    shift: np.ndarray | None = None
 
 
 def prior_weights(config: ModelConfig) -> np.ndarray:
@@ -151,6 +160,7 @@ def run_path(
     rate = base_rate(hits, total, rows.cell.horizon_days)
     probability = _probabilities(rows, np.flatnonzero(span), rate, fits, through, config)
     references: list[PathState] | list[None] = [None] * len(fits)
+    level: Path | None = None
     if rows.reference is None or start.reference is None:
         losses = _cumulative_losses(rows, start, days, probability)
         scale = config.mixture.rate / rows.cell.horizon_days
@@ -162,7 +172,7 @@ def run_path(
     mixed = rate + (weight * (probability - rate[:, None])).sum(axis=1)
     lower, upper = _interval(mixed, probability, weight, total, rows.cell.horizon_days, config)
     informed = speaks(rows, fits, days, span)
-    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed)
+    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed, level)
     states = [
         _state_at(rows, start, path, hits, total, losses, day, reference)
         for (day, _), reference in zip(fits, references, strict=True)
