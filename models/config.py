@@ -152,6 +152,17 @@ class CalibrationConfig(_Frozen):
         return self
 
 
+class AbstentionConfig(_Frozen):
+    """Limits beyond which a forecast is withheld; see :mod:`models.abstention`."""
+
+    widths: Annotated[float, Field(gt=0)] = 0.25
+    """An input may lie so much of its past range beyond it."""
+    least_days: Annotated[int, Field(ge=1)] = 365
+    """Days that an input must have been there before its range says anything."""
+    opposite_pulls: Annotated[float, Field(gt=0)] = 0.05
+    """Experts may pull both ways from the base rate by so much log-odds, under their weights."""
+
+
 class ModelConfig(_Frozen):
     """Everything that decides what a forecast is, but for the data."""
 
@@ -164,6 +175,7 @@ class ModelConfig(_Frozen):
     """Features the classifiers are fitted on, of those the dataset has; all if None."""
     mixture: MixtureConfig = MixtureConfig()
     calibration: CalibrationConfig | None = CalibrationConfig()
+    abstention: AbstentionConfig | None = AbstentionConfig()
     least_labels: Annotated[int, Field(ge=30)] = 365
     """Labels known before an expert is fitted; until then climatology speaks alone."""
     refit_months: Annotated[int, Field(ge=1, le=12)] = 3

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.abstention import in_disagreement, unlike_any_seen
 from models.calibration import calibrated
 from models.cells import Cell, CellRows
 from models.config import ModelConfig
@@ -66,7 +67,7 @@ def forecast(
     mixed, _ = run_path(rows, snapshot.state, fits, as_of, config)
     path, _ = calibrated(rows, mixed, snapshot.calibration, (), config)
     row = int(np.searchsorted(rows.days, as_of))
-    reason = _reason_to_abstain(rows, row, path)
+    reason = _reason_to_abstain(rows, row, path, config)
     last = None if reason else float(path.probability[-1])
     made = Forecast(
         cell=rows.cell,
@@ -81,10 +82,11 @@ def forecast(
     return made, path
 
 
-def _reason_to_abstain(rows: CellRows, row: int, path: Path) -> str | None:
-    """Say why there is no forecast: no close, nobody to speak, or a feature that was lost.
+def _reason_to_abstain(rows: CellRows, row: int, path: Path, config: ModelConfig) -> str | None:
+    """Say why there is no forecast: no close, nobody to speak, a feature lost or unlike any seen.
 
     A feature counts as lost when it is missing now and was there within the month.
+    Experts who contradict each other are a reason too, at threshold 0 for every threshold.
     """
     if not rows.usable[row]:
         return f"no close of {rows.cell.asset} on the day"
@@ -96,7 +98,19 @@ def _reason_to_abstain(rows: CellRows, row: int, path: Path) -> str | None:
     ]
     if lost:
         return f"missing: {', '.join(lost)}"
-    return None if path.informed[-1] else "missing: experts, for want of labels"
+    if not path.informed[-1]:
+        return "missing: experts, for want of labels"
+    limits, level = config.abstention, path.level or path
+    if limits is None:
+        return None
+    return unlike_any_seen(
+        rows.features[: row + 1], rows.names, widths=limits.widths, least_days=limits.least_days
+    ) or in_disagreement(
+        level.expert_probability[-1],
+        level.weight[-1],
+        float(level.base_rate[-1]),
+        most=limits.opposite_pulls,
+    )
 
 
 def _drivers(

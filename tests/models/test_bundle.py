@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,24 @@ def test_drivers_add_up_to_the_log_odds_against_the_base_rate(
     )
     assert sum(driver.contribution for driver in made.drivers) == pytest.approx(total, abs=1e-12)
     assert len(made.drivers) > 3
+
+
+def test_an_input_in_other_units_silences_the_forecast_and_is_named(
+    saved: tuple[Path, ModelBundle], dataset: Dataset
+) -> None:
+    day = dataset.days[-3].to_datetime64().astype("M8[D]")
+    values = dataset.values.copy()
+    values[-3, :, dataset.names.index("flow_20s")] *= 1000
+    found = saved[1].forecast(replace(dataset, values=values), CELLS, day)
+    for made in found.values():
+        assert made is not None
+        assert made.reason is not None
+        assert made.abstained
+        assert (made.lower, made.upper, made.drivers) == (None, None, ())
+        assert "unlike any seen: needed inputs at most 0.25 of their past range" in made.reason
+        assert "flow_20s" in made.reason
+    ordinary = saved[1].forecast(dataset, CELLS, day)
+    assert all(made is not None and not made.abstained for made in ordinary.values())
 
 
 def test_there_is_no_forecast_before_the_first_fit(
