@@ -131,9 +131,9 @@ class MixtureConfig(_Frozen):
 class CalibrationConfig(_Frozen):
     """Calibrators of the mixture; what their priors leave is belief in the mixture as it is."""
 
-    factors: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.7, 1.25, 1.5)
-    """Of the log-odds against the base rate: temperatures 1.43, 0.8 and 0.67."""
-    factor_priors: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.05, 0.15, 0.1)
+    factors: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.5, 0.7, 1.25, 2.0)
+    """Of the log-odds against the base rate: temperatures 2, 1.43, 0.8 and 0.5."""
+    factor_priors: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.005, 0.05, 0.2, 0.005)
     isotonic_prior: Annotated[float, Field(gt=0, lt=1)] = 0.002
     venn_abers_prior: Annotated[float, Field(gt=0, lt=1)] = 0.002
     tally_prior: Annotated[float, Field(gt=0)] = 1.0
