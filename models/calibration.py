@@ -235,14 +235,18 @@ def _chances(level: Path, odds: np.ndarray, tally: np.ndarray, config: ModelConf
     base = _log_odds(level.base_rate)
     said = [base + factor * (odds - base) for factor in config.calibration.factors]
     below, part = _place(odds)
-    isotonic, venn_abers = np.zeros(len(odds)), np.zeros(len(odds))
     # Curves are drawn on the first day of each month, and only where a forecast falls.
     drawn = np.searchsorted(level.days, level.days.astype("datetime64[M]").astype("datetime64[D]"))
-    for at, share in ((below, 1 - part), (below + 1, part)):
-        _, one, back = np.unique(drawn * len(CENTRES) + at, return_index=True, return_inverse=True)
-        curve, place = tally[drawn[one]], at[one]
-        isotonic += share * (_log_odds(isotonic_at(curve, place)) - CENTRES[place])[back]
-        venn_abers += share * (_log_odds(venn_abers_at(curve, place)) - CENTRES[place])[back]
+    near = np.stack([below, below + 1])
+    _, one, back = np.unique(drawn * len(CENTRES) + near, return_index=True, return_inverse=True)
+    place, share = near.ravel()[one], np.stack([1 - part, part])
+    curve = tally[np.tile(drawn, 2)[one]]
+    isotonic, venn_abers = (
+        (
+            share * (_log_odds(drawn_at(curve, place)) - CENTRES[place])[back.reshape(share.shape)]
+        ).sum(axis=0)
+        for drawn_at in (isotonic_at, venn_abers_at)
+    )
     said += [odds + isotonic, odds + venn_abers]
     asis = level.probability[:, None]
     bounds = np.minimum(asis, LEAST_PROBABILITY), np.maximum(asis, 1 - LEAST_PROBABILITY)
@@ -288,12 +292,12 @@ def venn_abers_at(tally: np.ndarray, at: np.ndarray) -> np.ndarray:
 
     Today's outcome counts as one, where past ones count 1/h each.
     """
-    row = np.arange(len(at))
-    one = tally.copy()
-    one[row, at, 0] += 1.0
-    low = isotonic_at(one, at)
-    one[row, at, 1] += 1.0
-    high = isotonic_at(one, at)
+    row, n = np.arange(len(at)), len(at)
+    both = np.concatenate([tally, tally])
+    both[row, at, 0] += 1.0
+    both[n + row, at] += 1.0
+    found = isotonic_at(both, np.tile(at, 2))
+    low, high = found[:n], found[n:]
     merged: np.ndarray = high / (1 - low + high)
     return merged
 
