@@ -146,11 +146,6 @@ def calibrated(
     start : the state then, on the first day of a month; None leaves the path as it is.
     keep : days of the path whose state is returned.
 
-    Raises
-    ------
-    ValueError
-        If ``start`` is not of the first day of a month, on which curves are drawn.
-
     References
     ----------
     Guo et al. (2017), On calibration of modern neural networks; Zadrozny and Elkan (2002),
@@ -159,8 +154,6 @@ def calibrated(
     """
     if start is None or config.calibration is None:
         return path, [None] * len(keep)
-    if start.as_of != start.as_of.astype("datetime64[M]"):
-        raise ValueError(f"needed a state of the first of a month; found one of {start.as_of}")
     level, rows = (path, rows) if path.level is None else (path.level, rows.reference or rows)
     h, days = rows.cell.horizon_days, level.days
     odds = _log_odds(level.probability)

@@ -125,12 +125,6 @@ def test_a_calibration_resumed_from_any_state_repeats_itself_to_the_bit(horizon:
             np.testing.assert_array_equal(getattr(whole, name)[at:], getattr(again, name))
 
 
-def test_a_state_between_the_firsts_of_months_is_refused() -> None:
-    state = initial_calibration(FIRST + 9, CONFIG)
-    with pytest.raises(ValueError, match="first of a month; found one of 2020-01-10"):
-        calibrated(_rows(np.ones(20)), _path(np.full(20, 0.5)), state, (), CONFIG)
-
-
 def test_a_forecast_too_timid_by_half_is_made_bolder_and_one_too_bold_more_timid() -> None:
     odds = np.random.default_rng(4).normal(0, 0.5, 3000)
     rows = _rows(_drawn(odds))
