@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from features import Dataset
+from models.abstention import unlike_any_seen
+from models.calibration import CalibrationState
 from models.cells import Cell
 from models.config import ModelConfig
 from models.experts import Expert
@@ -141,12 +143,26 @@ class ModelBundle:
             )
         rows, path = self._recent(dataset, cells, as_of)
         online = online_rows(rows, cells, self.config, path)
+        assets = dict.fromkeys(cell.asset for cell in cells)
+        unlike = {asset: self._unlike_any_seen(dataset, asset, as_of) for asset in assets}
         found: dict[Cell, Forecast | None] = {}
         for cell in cells:
             here = cell_rows(rows, cell, online, self.config)
-            made = forecast(here, self.snapshots[cell], as_of, self.config)
+            strange = unlike[cell.asset]
+            made = forecast(here, self.snapshots[cell], as_of, self.config, strange)
             found[cell] = None if made is None else made[0]
         return found
+
+    def _unlike_any_seen(self, dataset: Dataset, asset: str, as_of: np.datetime64) -> str | None:
+        """Say what of the classifiers' features is unlike all its past, up to a day."""
+        limits, chosen = self.config.abstention, self.config.classifier_features
+        if limits is None:
+            return None
+        end = int(np.searchsorted(dataset.days.to_numpy("datetime64[D]"), as_of, "right"))
+        read = [i for i, name in enumerate(self.names) if chosen is None or name in chosen]
+        values = dataset.values[:end, dataset.assets.index(asset), read]
+        names = [self.names[i] for i in read]
+        return unlike_any_seen(values, names, widths=limits.widths, least_days=limits.least_days)
 
     def _recent(
         self, dataset: Dataset, cells: Sequence[Cell], as_of: np.datetime64
@@ -202,6 +218,7 @@ class ModelBundle:
                         "fit_as_of": str(snapshot.fit_as_of),
                         "experts": experts,
                         "state": _state_to_json(snapshot.state),
+                        "calibration": snapshot.calibration and snapshot.calibration.to_json(),
                     }
                 )
             write(f"cells/{cell}.json", _json(kept))
@@ -237,6 +254,7 @@ class ModelBundle:
                         for e in kept["experts"]
                     ),
                     _state_from_json(kept["state"]),
+                    kept["calibration"] and CalibrationState.from_json(kept["calibration"]),
                 )
                 for kept in json.loads(files[f"cells/{cell}.json"])
             )
@@ -273,7 +291,7 @@ def _state_to_json(state: PathState) -> dict[str, Any]:
         "pending_days": [str(day) for day in state.pending_days],
         "pending": state.pending.tolist(),
         "reference": None if state.reference is None else _state_to_json(state.reference),
-        "guard": None if state.guard is None else _guard_to_json(state.guard),
+        "guard": None if state.guard is None else state.guard.to_json(),
     }
 
 
@@ -287,17 +305,7 @@ def _state_from_json(kept: Mapping[str, Any]) -> PathState:
         pending_days=np.array(kept["pending_days"], dtype="datetime64[D]"),
         pending=np.array(kept["pending"], dtype="float64").reshape(-1, len(losses)),
         reference=None if kept["reference"] is None else _state_from_json(kept["reference"]),
-        guard=None if kept["guard"] is None else _guard_from_json(kept["guard"]),
-    )
-
-
-def _guard_to_json(state: GuardState) -> dict[str, list[float]]:
-    return {name: getattr(state, name).tolist() for name in ("score", "leader", "base")}
-
-
-def _guard_from_json(kept: Mapping[str, list[float]]) -> GuardState:
-    return GuardState(
-        **{name: np.array(kept[name], "float64") for name in ("score", "leader", "base")}
+        guard=None if kept["guard"] is None else GuardState.from_json(kept["guard"]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features import FeatureConfig
 
@@ -128,6 +128,41 @@ class MixtureConfig(_Frozen):
     """Learning rate times the horizon: the rate is ``rate / h``."""
 
 
+class CalibrationConfig(_Frozen):
+    """Calibrators of the mixture; what their priors leave is belief in the mixture as it is."""
+
+    factors: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.5, 0.7, 1.25, 2.0)
+    """Of the log-odds against the base rate: temperatures 2, 1.43, 0.8 and 0.5."""
+    factor_priors: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.005, 0.05, 0.2, 0.005)
+    isotonic_prior: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    venn_abers_prior: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    tally_prior: Annotated[float, Field(gt=0)] = 1.0
+    """Outcomes' worth of belief, at each tenth of log-odds, that the frequency is the forecast."""
+
+    @model_validator(mode="after")
+    def _as_it_is_has_most(self) -> CalibrationConfig:
+        if len(self.factors) != len(self.factor_priors):
+            raise ValueError(
+                f"needed a prior for each of {len(self.factors)} factors; "
+                f"found {len(self.factor_priors)}"
+            )
+        others = sum(self.factor_priors) + self.isotonic_prior + self.venn_abers_prior
+        if others > 0.5:
+            raise ValueError(f"needed priors of calibrators up to 0.5 in all; found {others:g}")
+        return self
+
+
+class AbstentionConfig(_Frozen):
+    """Limits beyond which a forecast is withheld; see :mod:`models.abstention`."""
+
+    widths: Annotated[float, Field(gt=0)] = 0.25
+    """An input may lie so much of its past range beyond it."""
+    least_days: Annotated[int, Field(ge=1)] = 365
+    """Days that an input must have been there before its range says anything."""
+    opposite_pulls: Annotated[float, Field(gt=0)] = 0.05
+    """Experts may pull both ways from the base rate by so much log-odds, under their weights."""
+
+
 class ModelConfig(_Frozen):
     """Everything that decides what a forecast is, but for the data."""
 
@@ -139,6 +174,8 @@ class ModelConfig(_Frozen):
     classifier_features: tuple[str, ...] | None = CLASSIFIER_FEATURES
     """Features the classifiers are fitted on, of those the dataset has; all if None."""
     mixture: MixtureConfig = MixtureConfig()
+    calibration: CalibrationConfig | None = CalibrationConfig()
+    abstention: AbstentionConfig | None = AbstentionConfig()
     least_labels: Annotated[int, Field(ge=30)] = 365
     """Labels known before an expert is fitted; until then climatology speaks alone."""
     refit_months: Annotated[int, Field(ge=1, le=12)] = 3

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.abstention import in_disagreement
+from models.calibration import calibrated
 from models.cells import Cell, CellRows
 from models.config import ModelConfig
 from models.experts import Expert, drift_centre
@@ -69,20 +71,29 @@ def speaking_on(snapshots: Sequence[Snapshot], as_of: np.datetime64) -> Snapshot
 
 
 def forecast(
-    rows: CellRows, snapshots: Sequence[Snapshot], as_of: np.datetime64, config: ModelConfig
+    rows: CellRows,
+    snapshots: Sequence[Snapshot],
+    as_of: np.datetime64,
+    config: ModelConfig,
+    strange: str | None = None,
 ) -> tuple[Forecast, Path] | None:
     """Forecast one day with the experts that spoke then, as the walk-forward did.
 
-    Reads rows known at T(as_of); the snapshot is the latest one fitted by
-    then. Returns None before the first snapshot.
+    Reads rows known at T(as_of), which may be the recent ones alone; the snapshot is the latest
+    one fitted by then. Returns None before the first snapshot.
+
+    Parameters
+    ----------
+    strange : why the inputs are unlike any seen, which the recent rows alone cannot tell.
     """
     snapshot = speaking_on(snapshots, as_of)
     if snapshot is None:
         return None
     fits = [(snapshot.fit_as_of, snapshot.experts)]
-    path, _ = run_path(rows, snapshot.state, fits, as_of, config)
+    mixed, _ = run_path(rows, snapshot.state, fits, as_of, config)
+    path, _ = calibrated(rows, mixed, snapshot.calibration, (), config)
     row = int(np.searchsorted(rows.days, as_of))
-    reason = _reason_to_abstain(rows, row, path)
+    reason = _reason_to_abstain(rows, row, path, config, strange)
     last = None if reason else float(path.probability[-1])
     made = Forecast(
         cell=rows.cell,
@@ -98,10 +109,13 @@ def forecast(
     return made, path
 
 
-def _reason_to_abstain(rows: CellRows, row: int, path: Path) -> str | None:
-    """Say why there is no forecast: no close, nobody to speak, or a feature that was lost.
+def _reason_to_abstain(
+    rows: CellRows, row: int, path: Path, config: ModelConfig, strange: str | None
+) -> str | None:
+    """Say why there is no forecast: no close, nobody to speak, a feature lost or unlike any seen.
 
     A feature counts as lost when it is missing now and was there within the month.
+    Experts who contradict each other are a reason too, at threshold 0 for every threshold.
     """
     if not rows.usable[row]:
         return f"no close of {rows.cell.asset} on the day"
@@ -113,7 +127,17 @@ def _reason_to_abstain(rows: CellRows, row: int, path: Path) -> str | None:
     ]
     if lost:
         return f"missing: {', '.join(lost)}"
-    return None if path.informed[-1] else "missing: experts, for want of labels"
+    if not path.informed[-1]:
+        return "missing: experts, for want of labels"
+    limits, level = config.abstention, path.level or path
+    if limits is None:
+        return None
+    return strange or in_disagreement(
+        level.expert_probability[-1],
+        level.weight[-1],
+        float(level.base_rate[-1]),
+        most=limits.opposite_pulls,
+    )
 
 
 def _shares(path: Path) -> tuple[ExpertShare, ...]:
@@ -143,8 +167,9 @@ def _drivers(
     Each expert's own parts, under its weight in the mixture: of the signals and
     the rules in log-odds a unit of the centre, at the base rate; of the
     classifiers as they are. ``(drift)`` is the expected return
-    without signals against the base rate; ``(mixture)`` what is left, the
-    curvature of the laws and of mixing. Values of signals are in deviations.
+    without signals against the base rate; ``(calibration)`` what calibration
+    moved; ``(mixture)`` what is left, the curvature of the laws and of mixing.
+    Values of signals are in deviations.
     """
     h = rows.cell.horizon_days
     base, p = path.base_rate[-1], path.probability[-1]
@@ -172,6 +197,8 @@ def _drivers(
             found = expert.model.contributions(rows.features[row : row + 1])[0]
             for name, part in zip(rows.names, found, strict=True):
                 parts[name] = parts.get(name, 0.0) + weight[expert.name] * float(part)
+    if path.shift is not None:
+        parts["(calibration)"] = float(path.shift[-1])
     drivers = [
         Driver(name, float(values[name]) if name in values else None, part)
         for name, part in parts.items()

@@ -27,6 +27,7 @@ games, ch. 3 and 9; Joulani, Gyorgy and Szepesvari (2013), Online learning under
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,17 @@ class GuardState:
         """Return the state before the first forecast: two that agree, and nothing gained."""
         half = np.full(horizon_days, 0.5)
         return cls(np.zeros(horizon_days), half, half)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return the state as plain JSON; floats come back to the bit."""
+        return {name: getattr(self, name).tolist() for name in ("score", "leader", "base")}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, list[float]]) -> GuardState:
+        """Bring a state back."""
+        return cls(
+            **{name: np.array(kept[name], "float64") for name in ("score", "leader", "base")}
+        )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from models.experts import Expert, expert_centres, expert_names, speaks
 from models.guard import Guarded, GuardState, guarded
 from models.predictive import centre_of, chance_of
 from models.scores import log_loss
+
+if TYPE_CHECKING:
+    from models.calibration import CalibrationState
 
 DAY = np.timedelta64(1, "D")
 
@@ -56,6 +60,7 @@ class Snapshot:
     fit_as_of: np.datetime64
     experts: tuple[Expert, ...]
     state: PathState
+    calibration: CalibrationState | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Path:
     probability : (n,) the mixture.
     lower, upper : (n,) interval of the probability.
     informed : (n,) bool: there was somebody but climatology to speak.
+    level : the path at threshold 0, for a cell of another threshold.
+    shift : (n,) log-odds that calibration added, or None before calibration.
     """
 
     names: tuple[str, ...]
@@ -81,6 +88,8 @@ class Path:
     lower: np.ndarray
     upper: np.ndarray
     informed: np.ndarray
+    level: Path | None = None
+    shift: np.ndarray | None = None
 
 
 def prior_weights(config: ModelConfig) -> np.ndarray:
@@ -157,13 +166,14 @@ def run_path(
     probability = _probabilities(rows, np.flatnonzero(span), rate, fits, through, config)
     references: list[PathState] | list[None] = [None] * len(fits)
     guard: Guarded | None = None
+    level: Path | None = None
     if rows.reference is None or start.reference is None:
         losses = _cumulative_losses(rows, start, days, probability)
         scale = config.mixture.rate / rows.cell.horizon_days
         prior = prior_weights(config)
         inner = _weights(losses, _without_climatology(prior), scale)
         leader = rate + (inner * (probability - rate[:, None])).sum(axis=1)
-        settled = _settled_in_time(rows, start.as_of, len(days))
+        settled = rows.settled_in_time(start.as_of, len(days))
         before = start.guard or GuardState.fresh(rows.cell.horizon_days)
         guard = guarded(before, leader, rate, settled, float(prior[0]))
         weight = guard.trust[:, None] * inner
@@ -175,7 +185,7 @@ def run_path(
     mixed = rate + (weight * (probability - rate[:, None])).sum(axis=1)
     lower, upper = _interval(mixed, probability, weight, total, rows.cell.horizon_days, config)
     informed = speaks(rows, fits, days, span)
-    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed)
+    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed, level)
     states = [
         _state_at(rows, start, path, hits, total, losses, day, reference, guard)
         for (day, _), reference in zip(fits, references, strict=True)
@@ -241,17 +251,6 @@ def _cumulative_losses(
     fresh &= rows.known_on[row] > start.as_of
     loss = log_loss(rows.outcome[row][fresh], forecast[fresh])
     return _accumulated(start.losses, _entered(rows.known_on[row][fresh], days, loss))
-
-
-def _settled_in_time(rows: CellRows, first: np.datetime64, count: int) -> np.ndarray:
-    """Return (h + count,) outcomes from h days before ``first`` on; NaN if later than h days."""
-    h = rows.cell.horizon_days
-    there = rows.usable & (rows.known_on <= rows.days + h * DAY)
-    outcome = np.where(there, rows.outcome, np.nan)
-    # No forecast is older than the rows, so what lies before them is not missed.
-    known = np.concatenate([np.full(h, np.nan), outcome])
-    begin = int(np.searchsorted(rows.days, first))
-    return known[begin : begin + h + count]
 
 
 def _without_climatology(prior: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from models import (
     initial_state,
     run_path,
 )
+from models.calibration import calibrated, initial_calibration
 from models.experts import fit_experts
 from models.online import cell_rows, online_rows
 from models.recent import carried_to
@@ -79,10 +80,12 @@ def run_cell(rows: CellRows, config: ModelConfig) -> CellRun:
     refits = refit_days(rows, config)
     fits = [(day, fit_experts(rows, day, config)) for day in refits]
     start = initial_state(rows, refits[0], config)
-    path, states = run_path(rows, start, fits, rows.days[-1], config)
+    mixed, states = run_path(rows, start, fits, rows.days[-1], config)
+    fresh = initial_calibration(refits[0], rows.cell.horizon_days, config)
+    path, calibrations = calibrated(rows, mixed, fresh, refits, config)
     snapshots = tuple(
-        Snapshot(day, tuple(experts), state)
-        for (day, experts), state in zip(fits, states, strict=True)
+        Snapshot(day, tuple(experts), state, calibration)
+        for (day, experts), state, calibration in zip(fits, states, calibrations, strict=True)
     )
     return CellRun(rows, path, snapshots)
 
