@@ -30,12 +30,13 @@ GATED = tuple((f"high_decay_{f}s", f"flow_pressure_{k}s") for f in (20, 40) for 
 """A decaying high that counts only while there is inflow, and then in full, in the same group."""
 
 DRIVERS: Mapping[str, tuple[tuple[str, ...], int]] = {
-    "appetite": (("credit_pressure_40s", "small_pressure_40s"), 7),
+    "appetite": (("credit_pressure_40s", "small_pressure_40s"), 0),
+    "appetite 7 days ago": (("credit_pressure_40s", "small_pressure_40s"), 7),
     "appetite and liquidity": (
-        ("liquidity_scaled_13w", "credit_pressure_40s", "small_pressure_40s"), 14,
+        ("liquidity_scaled_13w", "credit_pressure_40s", "small_pressure_40s"), 0,
     ),
 }  # fmt: skip
-"""C11: what moves credit, small caps and liquidity together, now and so many days ago."""
+"""C11: what moves credit and small caps together, and liquidity, as of so many days ago."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,7 @@ def with_interactions(plain: Signals, z: np.ndarray) -> Signals:
     for name, (parts, days) in DRIVERS.items():
         if all(part in at for part in parts):
             level = _together(z, [at[part] for part in parts])
-            made.append(("driver", name, level))
-            made.append(("driver", f"{name} {days} days ago", delayed(level, days)))
+            made.append(("driver", name, delayed(level, days)))
     if not made:
         return plain
     return Signals(
