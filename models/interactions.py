@@ -75,7 +75,7 @@ def with_interactions(plain: Signals, z: np.ndarray) -> Signals:
     for name, (parts, days) in DRIVERS.items():
         if all(part in at for part in parts):
             level = _together(z, [at[part] for part in parts])
-            made.append(("driver", name, delayed(level, days)))
+            made.append(("driver", name, delayed(level, days) if days else level))
     if not made:
         return plain
     return Signals(
