@@ -29,7 +29,11 @@ SMALL_WINDOWS = (5, 20, 60, 120)
 OWN_WINDOWS = (1, 5, 20, 60, 120)
 
 
+PRESSURE_DECAYS = (10, 40)
+
+
 SETTLING = "missing until 60 steps give a deviation, and until the window is full"
+SETTLED = "missing until 60 steps give a deviation; a jump of the price is no step"
 JUMPS = f"{SETTLING}; and while it spans an unexplained jump of the price"
 
 
@@ -50,6 +54,18 @@ def scaled_changes(
     changes = log_returns(level, step, lengths)
     return windows.side_by_side(
         {names.format(k=k): changes[k] / (spread * np.sqrt(k)) for k in lengths}, level.index
+    )
+
+
+def pressures(step: pd.Series, names: str) -> pd.DataFrame:
+    """Return decayed means of steps, each in deviations of its time; a NaN step adds nothing.
+
+    The deviation is exponentially weighted, half-life 60 rows, and a step counts 6 at most.
+    """
+    spread = step.ewm(halflife=60, min_periods=60).std()
+    scaled = (step / spread.where(spread > 1e-12)).clip(-6, 6)
+    return pd.DataFrame(
+        {names.format(k=k): scaled.ewm(alpha=1 / k).mean() for k in PRESSURE_DECAYS}, step.index
     )
 
 
@@ -126,6 +142,22 @@ def small_scaled(tables: Tables) -> pd.DataFrame:
     """Build small-cap momentum in deviations."""
     small = tables["small"]
     return scaled_changes(log_price(small), steps(small), SMALL_WINDOWS, "small_scaled_{k}s")
+
+
+@REGISTRY.group(
+    "small_pressure",
+    block="momentum",
+    roles=[SMALL],
+    scaling="invariant",
+    missing=SETTLED,
+    features=[
+        Feature(f"small_pressure_{k}s", f"session log returns in deviations, decay {k}", "1", None)
+        for k in PRESSURE_DECAYS
+    ],
+)
+def small_pressure(tables: Tables) -> pd.DataFrame:
+    """Build small-cap momentum that fades evenly, and not on the day its window ends."""
+    return pressures(steps(tables["small"]), "small_pressure_{k}s")
 
 
 @REGISTRY.group(
@@ -222,6 +254,35 @@ def credit_scaled(tables: Tables) -> pd.DataFrame:
     risky, safe = tables["high_yield"], tables["investment_grade"]
     ratio, step = log_price(risky) - log_price(safe), steps(risky) - steps(safe)
     return scaled_changes(ratio, step, (5, 20, 60), "credit_scaled_{k}s")
+
+
+@REGISTRY.group(
+    "credit_pressure",
+    block="liquidity",
+    roles=[HIGH_YIELD, SMALL],
+    scaling="invariant",
+    missing="missing until 60 steps give a slope, and 60 more a deviation; a jump is no step",
+    features=[
+        Feature(
+            f"credit_pressure_{k}s",
+            f"high yield beyond what small caps explain, in deviations, decay {k}",
+            "1",
+            None,
+        )
+        for k in PRESSURE_DECAYS
+    ],
+)
+def credit_pressure(tables: Tables) -> pd.DataFrame:
+    """Build the news of credit alone: what equities say of the same day is taken out.
+
+    The slope is exponentially weighted, half-life 252 sessions, and of the days before.
+    """
+    risky, small = steps(tables["high_yield"]), steps(tables["small"])
+    both = risky.notna() & small.notna()
+    explaining = small.where(both).ewm(halflife=252, min_periods=60)
+    cross, variance = explaining.cov(risky.where(both)), explaining.var()
+    slope = (cross / variance.where(variance > 1e-24)).shift(1)
+    return pressures(risky - slope * small, "credit_pressure_{k}s")
 
 
 @REGISTRY.group(

@@ -53,9 +53,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "flow": tuple(f"flow_pressure_{k}s" for k in (5, 10, 20, 40)),
     "highs": tuple(f"high_decay_{k}s" for k in (5, 10, 20, 40)),
     "nearness": ("nearness_log_all_time", "nearness_log_52w"),
-    "small": tuple(f"small_scaled_{k}s" for k in (5, 20, 60, 120)),
+    "small": (
+        *(f"small_scaled_{k}s" for k in (5, 20, 60, 120)),
+        *(f"small_pressure_{k}s" for k in (10, 40)),
+    ),
     "relative": tuple(f"relative_scaled_{k}s" for k in (20, 60, 120)),
-    "credit": tuple(f"credit_scaled_{k}s" for k in (5, 20, 60)),
+    "credit": (
+        *(f"credit_scaled_{k}s" for k in (5, 20, 60)),
+        *(f"credit_pressure_{k}s" for k in (10, 40)),
+    ),
     "large": tuple(f"large_scaled_{k}s" for k in (5, 20, 60, 120)),
     "breadth": (
         "breadth_above_50s", "breadth_above_200s", "breadth_net_highs_10s",
@@ -70,9 +76,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Signals that compete for belief, each at alternative scales, by the name of a group."""
 
 WEIGHTS = {
+    # The claims that the project is about: highs (C1 to C5), flows (C6), a common driver (C11).
+    **dict.fromkeys(("highs", "driver"), 3.0),
+    "flow": 2.0,
     # Groups that no claim names, and interactions, have to work harder to be believed.
+    **dict.fromkeys(("own", "dispersion", "high x flow", "momentum x dispersion"), 0.5),
     **dict.fromkeys(("nearness", "relative", "large", "rates", "vix", "credit"), 0.33),
-    **dict.fromkeys(("high x flow", "momentum x dispersion"), 0.5),
     **dict.fromkeys(("high x breadth", "high x liquidity"), 0.25),
 }
 
@@ -93,10 +102,11 @@ class SignalConfig(_Frozen):
     """Deviation of an asset's coefficient from the one that all share."""
     nothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Prior of no signal at all, within one average; the gate and the mixture doubt besides."""
-    discounts: tuple[float, float] = (1.0, 0.9985)
-    """Daily fading of evidence, slow and fast; the gate weighs both."""
-    gate_prior: tuple[float, float, float] = (0.1, 0.675, 0.225)
-    gate_redeal: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    discounts: tuple[float, float] = (1.0, 0.996)
+    """Daily fading of evidence, slow and fast; the gate weighs both. The fast half-life, 173 days,
+    is far from the slow one, so that the gate can tell them apart soon after a relation turns."""
+    gate_prior: tuple[float, float, float] = (0.06, 0.75, 0.19)
+    gate_redeal: tuple[float, float, float] = (0.5, 0.26, 0.24)
     gate_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 3650
     """Share of the gate's weight dealt out again each day: a relation ends once in ten years."""
     drift_deviation: Annotated[float, Field(gt=0, le=1)] = 0.02
