@@ -6,7 +6,6 @@ simulated market is :mod:`sources.simulated`.
 
 from sources.calendars import (
     PUBLICATION_LAGS,
-    PublicationLag,
     as_of_instant,
     available_at_crypto,
     available_at_equity,
@@ -32,6 +31,7 @@ from sources.errors import (
 )
 from sources.files import read_market, write_market
 from sources.market import CRYPTO_UNIVERSE, Market, Panel, known_at
+from sources.publication import PublicationLag
 from sources.schemas import check_table
 
 __all__ = [
