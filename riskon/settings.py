@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     """Comma-separated keys that may read the API; kept hashed once read."""
     crypto: str = ""
     """Comma-separated symbols that trade every day, beside those known."""
+    fred_api_key: SecretStr | None = None
+    """Key of FRED's API; without it macro series come from its charts, with declared lags."""
+    funds: dict[str, dict[str, str]] = {}
+    """Funds beside those known, as JSON: ``{"IBIT": {"history": URL, "holdings": URL}}``."""
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
 
     @property

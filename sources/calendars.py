@@ -151,6 +151,22 @@ def available_at_flows(dates: Dates) -> pd.DatetimeIndex:
     return _published(PUBLICATION_LAGS["flows"], dates)
 
 
+def available_at_constituents(dates: Dates) -> pd.DatetimeIndex:
+    """Return when a fund's holdings of a day become known: 13:00 UTC, next session.
+
+    Parameters
+    ----------
+    dates : (n,) days without zone.
+
+    Returns
+    -------
+    (n,) datetime64[us, UTC].
+    """
+    lag = PUBLICATIONS["constituents"].lag
+    assert lag is not None
+    return _published(lag, dates)
+
+
 def available_at_macro(series: str, dates: Dates) -> pd.DatetimeIndex:
     """Return when a macro value becomes known, by the lag of its series in PUBLICATION_LAGS.
 

@@ -1,23 +1,23 @@
 """Quality gates: what a feed brings is taken, put in quarantine with its reason, or refused whole.
 
 Pure functions of the table that is stored and the table that came. :func:`screen` is the way in
-for prices, flows and macro series; :func:`screen_snapshot` and :func:`screen_panel` for universes.
+for prices, flows and macro series; :func:`screen_snapshots` and :func:`screen_panel` for universes.
 """
 
 from sources.gates.agreement import disagreements
 from sources.gates.feeds import gaps, repeated_content, staleness
 from sources.gates.screen import screen
 from sources.gates.sieve import Screened
-from sources.gates.universe import require_coverage, screen_panel, screen_snapshot
+from sources.gates.universe import screen_panel, screen_snapshot, screen_snapshots
 
 __all__ = [
     "Screened",
     "disagreements",
     "gaps",
     "repeated_content",
-    "require_coverage",
     "screen",
     "screen_panel",
     "screen_snapshot",
+    "screen_snapshots",
     "staleness",
 ]

@@ -18,22 +18,7 @@ LEAST_OVERLAP = 0.5
 """Share of yesterday's names that today's must name: less is the file of another fund."""
 
 _HOLDS = 5
-
-
-def require_coverage(found: int, before: int, source: str) -> None:
-    """Refuse a universe with fewer than 95 % of the names that it had.
-
-    Raises
-    ------
-    DataUnavailableError
-        With both counts.
-    """
-    if found < LEAST_COVERAGE * before:
-        raise DataUnavailableError(
-            f"{source}: feed refused: needed at least {LEAST_COVERAGE:.0%} of the {before} names "
-            f"it had; found {found} ({found / before:.1%})",
-            source=source,
-        )
+_ENOUGH_WEIGHTS = 20
 
 
 def screen_snapshot(before: Collection[str], names: Collection[str], source: str) -> None:
@@ -50,20 +35,67 @@ def screen_snapshot(before: Collection[str], names: Collection[str], source: str
     DataUnavailableError
         Where it is empty, has lost more than 5 % of the count, or more than half of the names.
     """
+    failure = _failure(set(before), set(names))
+    if failure is not None:
+        needed, found = failure
+        raise DataUnavailableError(
+            f"{source}: feed refused: needed {needed}; found {found}", source=source
+        )
+
+
+def _failure(before: set[str], names: set[str]) -> tuple[str, str] | None:
+    """Return what was needed of a snapshot and what was found, or None where it may follow."""
     if not names:
-        raise DataUnavailableError(
-            f"{source}: feed refused: needed members; found none", source=source
+        return "members", "none"
+    if len(names) < LEAST_COVERAGE * len(before):
+        needed = f"at least {LEAST_COVERAGE:.0%} of the {len(before)} names it had"
+        return needed, f"{len(names)} ({len(names) / len(before):.1%})"
+    same = len(before & names)
+    if same < LEAST_OVERLAP * len(before):
+        needed = f"at least {LEAST_OVERLAP:.0%} of the names it had"
+        return needed, f"{same / len(before):.1%} (another fund's file?)"
+    return None
+
+
+def screen_snapshots(
+    fetched: pd.DataFrame, stored: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Take out the snapshots of members that cannot follow the ones before them.
+
+    Parameters
+    ----------
+    fetched : ``date,symbol,weight,available_at``, as :mod:`sources.live.memberships` has it.
+    stored : accepted earlier, or None.
+
+    Returns
+    -------
+    The rows of the others, and a frame ``date,available_at,reason,needed,found`` with one row
+    for each snapshot taken out: too few names, other names, or those and the weights of the last
+    day under a new date.
+    """
+    held = fetched.iloc[:0] if stored is None else stored
+    accepted = [held]
+    taken: list[tuple[object, ...]] = []
+    for (day, known), rows in fetched.groupby(["date", "available_at"], sort=True):
+        earlier = pd.concat(accepted)
+        earlier = earlier[earlier["date"] < day]
+        last = earlier[earlier["date"] == earlier["date"].max()]
+        before, now = (
+            dict(zip(frame["symbol"], frame["weight"], strict=True)) for frame in (last, rows)
         )
-    if not before:
-        return
-    require_coverage(len(set(names)), len(set(before)), source)
-    same = len(set(before) & set(names)) / len(set(before))
-    if same < LEAST_OVERLAP:
-        raise DataUnavailableError(
-            f"{source}: feed refused: needed at least {LEAST_OVERLAP:.0%} of the names it had; "
-            f"found {same:.1%} (another fund's file?)",
-            source=source,
-        )
+        failure = _failure(set(before), set(now))
+        if failure is not None:
+            needed, found = failure
+            taken.append((day, known, "coverage drop", needed, found))
+            continue
+        if before == now and len(now) >= _ENOUGH_WEIGHTS:
+            needed = "weights of its own"
+            taken.append((day, known, "repeated snapshot", needed, "those of the day before"))
+            continue
+        accepted.append(rows)
+    columns = ["date", "available_at", "reason", "needed", "found"]
+    result = pd.concat(accepted[1:]) if len(accepted) > 1 else fetched.iloc[:0]
+    return result.reset_index(drop=True), pd.DataFrame(taken, columns=columns)
 
 
 def screen_panel(fetched: Panel, stored: Panel | None = None) -> tuple[Panel, pd.DataFrame]:

@@ -83,7 +83,7 @@ def test_A22_A23_a_price_that_cannot_be_is_set_aside(value: float) -> None:
     table = _coin()
     table.loc[9, "close"] = value
     screened = screen("prices", "X", table, now=NOW, is_crypto=True)
-    assert _one_reason(screened)[2] == ["2024-01-10"]
+    assert _one_reason(screened)[::2] == ("absurd value", ["2024-01-10"])
     assert len(screened.accepted) == len(table) - 1
     assert screened.gaps.tolist() == [pd.Timestamp("2024-01-10")]
 
@@ -296,6 +296,20 @@ def test_A25_a_dividend_rescales_the_adjusted_past_and_asks_for_it_again() -> No
     # A dividend of 0.3 % on the sixth of these days.
     fetched.loc[:4, "adj_close"] *= 0.997
     assert _screen_fund(fetched, stored).rebased == pytest.approx(0.997)
+
+
+@pytest.mark.parametrize(("factor", "rebased"), [(1000.0, True), (0.001, True), (1.01, False)])
+def test_a_macro_series_in_another_unit_is_asked_for_again_and_a_benchmark_is_taken(
+    factor: float, rebased: bool
+) -> None:
+    dates = SESSIONS[:30]
+    known = calendars.available_at_macro("WALCL", dates)
+    stored = _table("macro", dates, known, value=np.arange(30) + 7e6)
+    fetched = stored.iloc[20:].reset_index(drop=True)
+    fetched["value"] *= factor
+    screened = screen("macro", "WALCL", fetched, stored, now=NOW)
+    assert (screened.rebased is not None) == rebased
+    assert len(screened.accepted) == (0 if rebased else 10)
 
 
 def test_a_revision_of_one_day_is_not_taken_for_another_adjustment() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sources import DataUnavailableError, Panel, read_market, sessions_between
-from sources.calendars import available_at_equity
-from sources.gates import screen_panel, screen_snapshot
+from sources.calendars import available_at_constituents, available_at_equity
+from sources.gates import screen_panel, screen_snapshot, screen_snapshots
 
 NAMES = tuple(f"N{i:03d}" for i in range(200))
 
@@ -45,6 +46,47 @@ def test_A29_the_first_snapshot_needs_no_more_than_members() -> None:
         screen_snapshot((), (), "constituents/IWM")
 
 
+def _snapshots(*days: tuple[str, int, float]) -> pd.DataFrame:
+    """Return a snapshot for each (day, count of names, weight of each)."""
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "date": np.datetime64(day, "us"),
+                    "symbol": NAMES[:count],
+                    "weight": weight,
+                    "available_at": available_at_constituents(np.array([day], "M8[us]"))[0],
+                }
+            )
+            for day, count, weight in days
+        ],
+        ignore_index=True,
+    )
+
+
+def test_A29_a_short_snapshot_is_set_aside_and_the_next_compared_with_the_one_before_it() -> None:
+    table = _snapshots(("2024-01-02", 200, 0.5), ("2024-01-03", 20, 5.0), ("2024-01-04", 199, 0.51))
+    accepted, quarantined = screen_snapshots(table, None)
+    assert accepted.groupby("date").size().tolist() == [200, 199]
+    assert quarantined[["reason", "needed", "found"]].to_numpy().tolist() == [
+        ["coverage drop", "at least 95% of the 200 names it had", "20 (10.0%)"]
+    ]
+    # The same, a day an ingest.
+    stored = accepted.iloc[:200]
+    again, nothing = screen_snapshots(table.iloc[220:], stored)
+    assert (len(again), len(nothing)) == (199, 0)
+    assert len(screen_snapshots(table.iloc[200:220], stored)[1]) == 1
+
+
+def test_A30_yesterdays_members_and_weights_under_todays_date_are_set_aside() -> None:
+    table = _snapshots(("2024-01-02", 200, 0.5), ("2024-01-03", 200, 0.5))
+    accepted, quarantined = screen_snapshots(table, None)
+    assert len(accepted) == 200
+    assert quarantined["reason"].tolist() == ["repeated snapshot"]
+    # The same snapshot fetched again is no other day's.
+    assert screen_snapshots(table.iloc[:200], accepted)[1].empty
+
+
 def test_A29_a_session_at_a_tenth_of_the_names_is_set_aside_alone() -> None:
     panel, quarantined = screen_panel(_panel([200, 198, 20, 199, 200]))
     assert quarantined["found"].tolist() == ["20 of 198 names (10.1%)"]
@@ -53,7 +95,7 @@ def test_A29_a_session_at_a_tenth_of_the_names_is_set_aside_alone() -> None:
 
 
 def test_A29_todays_session_is_compared_with_the_last_one_stored() -> None:
-    whole = _panel([200, 200, 200, 100])
+    whole = _panel([50, 200, 200, 100])
     today = Panel(whole.dates[3:], NAMES, whole.closes[3:], whole.available_at[3:])
     stored = Panel(whole.dates[:3], NAMES, whole.closes[:3], whole.available_at[:3])
     assert screen_panel(today, stored)[1]["found"].tolist() == ["100 of 200 names (50.0%)"]
