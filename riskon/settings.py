@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
     """Comma-separated symbols that trade every day, beside those known."""
     fred_api_key: SecretStr | None = None
     """Key of FRED's API; without it macro series come from its charts, with declared lags."""
-    funds: dict[str, dict[str, str]] = {}
+    funds: dict[str, dict[Literal["history", "holdings"], str]] = {}
     """Funds beside those known, as JSON: ``{"IBIT": {"history": URL, "holdings": URL}}``."""
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
 

@@ -153,7 +153,7 @@ def _require_every_page(documents: list[dict[str, Any]], source: str) -> None:
     """Check that the pages follow on each other, each answer up to its count."""
     reached = total = 0
     for found in [*documents, {"offset": 0}]:
-        if found["offset"] == 0 and reached < total or found["offset"] not in {0, reached}:
+        if (found["offset"] == 0 and reached < total) or found["offset"] not in {0, reached}:
             raise SchemaError(
                 source, expected=f"the page from {reached} on of {total}", found="another or none"
             )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ class Shares(Fetching):
 
     def download(self, series: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:  # noqa: ARG002 - the file has all days
         """Ask for the workbook; it has all days, whichever are asked for."""
-        url = fund_of(series, self._funds).history
+        url = _file(series, self._funds, "history")
         return (self._client.get(f"{self.name} {series}", url),)
 
     def parse(self, series: str, payloads: tuple[Payload, ...]) -> pd.DataFrame:
@@ -125,7 +126,7 @@ class HoldingsShares(Fetching):
 
     def download(self, series: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
         """Ask for the holdings of the last sessions up to ``end``, and of the one before."""
-        url = fund_of(series, self._funds).holdings
+        url = holdings_url(series, self._funds)
         before = start - dt.timedelta(days=10)  # a session is never further away
         sessions = calendars.sessions_between(before.isoformat(), start.isoformat())
         first = sessions[sessions < pd.Timestamp(start)][-1].date()
@@ -145,17 +146,30 @@ class HoldingsShares(Fetching):
         return flow_table(days, shares, navs, payloads[-1], source)
 
 
-def fund_of(symbol: str, funds: Mapping[str, Fund]) -> Fund:
-    """Return a fund by its symbol.
+def described_funds(
+    more: Mapping[str, Mapping[Literal["history", "holdings"], str]],
+) -> dict[str, Fund]:
+    """Return the known funds and those that the configuration describes, which win."""
+    return {**FUNDS, **{symbol: Fund(**files) for symbol, files in more.items()}}
+
+
+def holdings_url(symbol: str, funds: Mapping[str, Fund]) -> str:
+    """Return where the holdings of a fund are.
 
     Raises
     ------
     UnknownNameError
-        Where nobody has said where its files are.
+        Where nobody has said so.
     """
-    if symbol not in funds:
-        raise UnknownNameError("fund", symbol, sorted(funds))
-    return funds[symbol]
+    return _file(symbol, funds, "holdings")
+
+
+def _file(symbol: str, funds: Mapping[str, Fund], kind: Literal["history", "holdings"]) -> str:
+    known = {name: getattr(fund, kind) for name, fund in funds.items() if getattr(fund, kind)}
+    if symbol not in known:
+        raise UnknownNameError(f"{kind} of fund", symbol, sorted(known))
+    url: str = known[symbol]
+    return url
 
 
 def download_holdings(

@@ -17,7 +17,7 @@ from sources import calendars
 from sources.errors import EmptyFeedError
 from sources.live.client import Client
 from sources.live.holdings import SNAPSHOT_COLUMNS, parse_holdings
-from sources.live.ishares import FUNDS, Fund, download_holdings, fund_of
+from sources.live.ishares import FUNDS, Fund, download_holdings, holdings_url
 from sources.live.provider import Fetching, Payload
 
 _DAY = np.timedelta64(1, "D")
@@ -40,7 +40,7 @@ class Constituents(Fetching):
 
     def download(self, series: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
         """Ask for the holdings of each session that is published by now, the last 31 of them."""
-        url = fund_of(series, self._funds).holdings
+        url = holdings_url(series, self._funds)
         return download_holdings(self._client, f"{self.name} {series}", url, start, end)
 
     def parse(self, series: str, payloads: tuple[Payload, ...]) -> pd.DataFrame:
@@ -85,17 +85,19 @@ def memberships(snapshots: pd.DataFrame) -> pd.DataFrame:
     """
     open_since: dict[str, np.datetime64] = {}
     spans: list[tuple[str, np.datetime64, np.datetime64]] = []
-    newest = snapshots["date"].min()
+    dates, symbols = snapshots["date"].to_numpy(), snapshots["symbol"].to_numpy()
     instants = snapshots["available_at"].dt.tz_localize(None).to_numpy()
-    for instant in np.unique(instants):
-        rows = snapshots[instants == instant]
-        day = rows["date"].max()
+    order = np.argsort(instants, kind="stable")
+    changes = np.flatnonzero(np.diff(instants[order])) + 1
+    newest = np.datetime64("0001-01-01", "us")
+    for rows in np.split(order, changes) if len(order) else ():
+        instant, day = instants[rows[0]], dates[rows].max()
         if day < newest:  # an older day, published again: no news of who is a member
             continue
         newest = day
         # T(d) = d + 1 day: what is known at 13:00 of a session is known at its end.
         first = _session_from(instant - _DAY)
-        names = set(rows.loc[rows["date"] == day, "symbol"])
+        names = set(symbols[rows[dates[rows] == day]])
         for symbol in sorted(open_since.keys() - names):
             start = open_since.pop(symbol)
             if start < first:
