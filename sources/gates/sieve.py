@@ -40,6 +40,20 @@ class Screened:
     rebased: float | None = None
 
 
+def explain(source: str, quarantined: pd.DataFrame) -> list[str]:
+    """Return one line for each row in quarantine: where, which day, why, needed, found.
+
+    Parameters
+    ----------
+    source : for instance ``prices/IWM``.
+    quarantined : with ``date`` and :data:`REASONS`, of :class:`Screened` or of a universe's gate.
+    """
+    return [
+        f"{source} {_text(row.date)}: {row.reason}: needed {row.needed}; found {row.found}"
+        for row in quarantined.itertuples()
+    ]
+
+
 class Sieve:
     """Rows of one feed, of which gates take out those that fail."""
 

@@ -150,7 +150,11 @@ def described_funds(
     more: Mapping[str, Mapping[Literal["history", "holdings"], str]],
 ) -> dict[str, Fund]:
     """Return the known funds and those that the configuration describes, which win."""
-    return {**FUNDS, **{symbol: Fund(**files) for symbol, files in more.items()}}
+    described = {
+        symbol: Fund(history=files.get("history", ""), holdings=files.get("holdings", ""))
+        for symbol, files in more.items()
+    }
+    return {**FUNDS, **described}
 
 
 def holdings_url(symbol: str, funds: Mapping[str, Fund]) -> str:

@@ -158,11 +158,12 @@ def test_what_was_there_before_the_archive_began_has_the_declared_lag(serve) -> 
     # The archive of DGS10 begins on 2024-06-03 and holds what was published since January.
     rows = [
         ("2024-01-05", "2024-06-03", "4.05"),
-        ("2024-05-31", "2024-06-03", "4.51"),
+        ("2024-05-24", "2024-06-03", "4.46"),
         ("2024-06-03", "2024-06-04", "4.41"),
     ]
     table = serve(Archive(rows)).fetch("DGS10", START, END).table
-    # Friday 2024-01-05: 22:00 UTC of Monday. The others on the archive's own days.
+    # Friday 2024-01-05: 22:00 UTC of Monday. The others on the archive's own days, even the one
+    # that came late: it may have come as late as that.
     assert _iso(table) == [
         "2024-01-08T22:00:00+00:00",
         "2024-06-03T22:00:00+00:00",
@@ -218,7 +219,7 @@ def test_pages_are_asked_for_until_all_are_there(
 
 
 def test_an_incremental_question_takes_no_vintage_from_before_its_days(serve) -> None:
-    archive = Archive(UNRATE)
+    archive = Archive([("2024-08-01", "2024-09-06", "4.2"), *UNRATE])
     table = serve(archive).fetch("UNRATE", dt.date(2024, 10, 1), END).table
     assert table["value"].tolist() == [4.2, 4.0]
     assert archive.asked[-1]["realtime_start"] == "2024-10-04"
