@@ -66,7 +66,7 @@ def finished(
 
 
 def price_table(
-    source: str, bars: Bars, fetched_at: dt.datetime, *, is_crypto: bool
+    source: str, bars: Bars, fetched_at: dt.datetime, *, is_crypto: bool, first_row: int = 1
 ) -> pd.DataFrame:
     """Build the table of prices of one series.
 
@@ -77,6 +77,7 @@ def price_table(
     fetched_at : instant of the answer, by which a bar must have been finished.
     is_crypto : whether every day has a bar, finished at the next midnight UTC; else sessions of
         XNYS, finished at their close.
+    first_row : what messages call the first bar.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def price_table(
         )
     if frame.empty:
         raise EmptyFeedError(source, expected="a finished bar", found=f"none in {sent} row(s)")
-    check_table(frame, "prices", source, first_row=1)
+    check_table(frame, "prices", source, first_row)
     return frame.reset_index(drop=True)
 
 
@@ -136,7 +137,6 @@ def _keep(frame: pd.DataFrame, keep: pd.Series | np.ndarray, source: str, why: s
         raise SchemaError(
             source,
             column="date",
-            row=int(left_out.index[0]) + 1,
             expected=f"at most {_SHARE:.0%} of the rows, or {_FEW}, left out ({why})",
             found=f"{len(left_out)} of {len(frame)}",
         )

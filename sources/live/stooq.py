@@ -109,7 +109,7 @@ class Stooq(Fetching):
                 if theirs in names
             },
         )
-        return price_table(source, bars, payload.fetched_at, is_crypto=False)
+        return price_table(source, bars, payload.fetched_at, is_crypto=False, first_row=2)
 
     def _source(self, series: str) -> str:
         return f"{self.name} {series}"
