@@ -56,6 +56,7 @@ class Exchange(Fetching):
         self._client, self._exchange, self._quote = client, exchange, quote
         self._base_url = base_url
         self._live: Any = None
+        self._asked = False
 
     def download(self, series: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
         """Ask for the finished days, page by page; see :class:`~sources.live.provider.Provider`.
@@ -81,9 +82,9 @@ class Exchange(Fetching):
         while first <= last and len(kept) <= _PAGES:
             try:
                 candles = live.fetch_ohlcv(symbol, "1d", since=first)
-            except (_ccxt().BaseError, SchemaError, ValueError, TypeError):
+            except _unreadable():
                 break  # parse says why, when the page is kept
-            newest = max((candle[0] for candle in candles), default=first - 1)
+            newest = max((candle[0] or 0 for candle in candles), default=0)
             if newest < first:
                 break
             first = newest + _DAY_MS
@@ -102,7 +103,9 @@ class Exchange(Fetching):
             replayed.fetch = _answering(replayed, payload, source)
             try:
                 candles += replayed.fetch_ohlcv(market["symbol"], "1d")
-            except _ccxt().BaseError as error:
+            except SchemaError:
+                raise
+            except _unreadable() as error:
                 raise SchemaError(
                     source,
                     expected="candles",
@@ -110,8 +113,13 @@ class Exchange(Fetching):
                 ) from None
         if not candles:
             raise EmptyFeedError(source, expected="a bar", found="none")
+        for row, candle in enumerate(candles):
+            if type(candle[0]) is not int:
+                raise SchemaError(
+                    source, row=row + 1, expected="a candle with its time", found=shown(candle)
+                )
         bars = Bars(
-            midnights(np.array([candle[0] for candle in candles], dtype="int64"), source),
+            midnights(np.array([candle[0] for candle in candles]), source),
             {
                 name: np.array([_number(candle[i + 1]) for candle in candles])
                 for i, name in enumerate(_COLUMNS)
@@ -133,13 +141,13 @@ class Exchange(Fetching):
     def _open(self, series: str) -> Any:
         """Return the exchange with its list of markets, asked for once."""
         if self._live is None:
-            live = self._make({"enableRateLimit": True})
+            live = self._make({"enableRateLimit": False})
             if self._base_url is not None:
                 live.urls["api"] = _moved(live.urls["api"], self._base_url)
             live.fetch = self._asking(live, series, [])
             try:
                 live.load_markets()
-            except _ccxt().BaseError as error:
+            except _unreadable() as error:
                 raise DataUnavailableError(
                     f"{self._source(series)}: needed the list of markets; "
                     f"found {type(error).__name__} {shown(' '.join(str(error).split()))}",
@@ -160,9 +168,13 @@ class Exchange(Fetching):
         return Payload(url, content, "application/json", self._client.clock.now())
 
     def _asking(self, live: Any, series: str, kept: list[Payload]) -> Callable[..., Any]:
-        """Return what ccxt shall ask with: our client, which keeps every answer."""
+        """Return what ccxt shall ask with: our client, at the exchange's pace, answers kept."""
 
         def fetch(url: str, _method: str, headers: Any, *_body: Any) -> Any:
+            if self._asked:
+                self._client.clock.sleep(live.rateLimit / 1000)
+            self._asked = True
+
             def attempt(seconds: float) -> tuple[bytes, str]:
                 content, kind = self._client.once(url, seconds, headers=headers)
                 try:
@@ -208,6 +220,12 @@ def _moved(urls: Any, base_url: str) -> Any:
 
 def _number(value: Any) -> float:
     return np.nan if value is None else float(value)
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """Return what ccxt raises of answers that are of another shape than documented."""
+    odd = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+    return (_ccxt().BaseError, *odd)
 
 
 def _ccxt() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sources.errors import UnknownNameError
 from sources.live import klines, stooq, yahoo
@@ -25,12 +26,14 @@ class Deployment:
     keys : name of a provider -> key that it wants.
     exchange : ccxt's name of the crypto exchange.
     exchange_quote : currency of that exchange's prices.
+    cache : folder for what providers' libraries keep between runs (yfinance a cookie).
     """
 
     base_urls: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     exchange: str = "kraken"
     exchange_quote: str = "USD"
+    cache: Path | None = None
 
 
 PROVIDERS: Mapping[str, Callable[[Client, Deployment], Provider]] = {
@@ -41,7 +44,9 @@ PROVIDERS: Mapping[str, Callable[[Client, Deployment], Provider]] = {
     "stooq": lambda client, where: Stooq(
         client, where.base_urls.get("stooq", stooq.URL), where.keys.get("stooq")
     ),
-    "yahoo": lambda client, where: Yahoo(client, where.base_urls.get("yahoo", yahoo.URL)),
+    "yahoo": lambda client, where: Yahoo(
+        client, where.base_urls.get("yahoo", yahoo.URL), where.cache
+    ),
 }
 """Name -> how to make the provider."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -42,13 +43,14 @@ class Yahoo(Fetching):
     ----------
     client : for its patience and limits; the requests are yfinance's.
     base_url : where Yahoo is; any other one takes the requests to all of Yahoo's hosts.
+    cache : folder in which yfinance keeps Yahoo's cookie, in the user's cache by default.
     """
 
     name = "yahoo"
     folder = "prices"
 
-    def __init__(self, client: Client, base_url: str = URL) -> None:
-        self._client, self._base_url = client, base_url
+    def __init__(self, client: Client, base_url: str = URL, cache: Path | None = None) -> None:
+        self._client, self._base_url, self._cache = client, base_url, cache
         self._session: Any = None
 
     def download(self, series: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
@@ -103,11 +105,14 @@ class Yahoo(Fetching):
         return f"{self.name} {series}"
 
     def _ask(self, url: str, params: Mapping[str, str | int], seconds: float) -> tuple[bytes, str]:
-        from curl_cffi.requests.exceptions import RequestException  # heavy, as yfinance is
+        import yfinance  # heavy, as curl is
+        from curl_cffi.requests.exceptions import RequestException
         from yfinance.data import YfData
         from yfinance.exceptions import YFException, YFRateLimitError
 
         if self._session is None:
+            if self._cache is not None:
+                yfinance.set_tz_cache_location(str(self._cache))
             self._session = _session_type()(self._base_url, self._client.limits.content_bytes)
         self._session.allow(seconds)
         try:
@@ -115,8 +120,6 @@ class Yahoo(Fetching):
         except YFRateLimitError:
             raise Failed("HTTP 429", 429, self._session.retry_after) from None
         except (RequestException, YFException) as error:
-            if self._session.too_large:
-                raise Refused(self._session.too_large) from None
             raise Failed(f"{type(error).__name__}: {' '.join(str(error).split())}") from None
         check_status(response.status_code, response.headers.get("Retry-After"), response.content)
         return response.content, response.headers.get("Content-Type", "")
@@ -136,12 +139,12 @@ def _session_type() -> Any:
             super().__init__(impersonate="chrome")
             self._elsewhere = None if base_url == URL else base_url
             self._limit = limit
-            self.too_large, self.retry_after = "", None
+            self.retry_after = None
 
         def allow(self, seconds: float) -> None:
             """Set how long all further requests may take together."""
             self._end = time.monotonic() + seconds
-            self.too_large, self.retry_after = "", None
+            self.retry_after = None
 
         def request(self, method: Any, url: str, **asked: Any) -> Any:
             if self._elsewhere:
@@ -151,8 +154,7 @@ def _session_type() -> Any:
             def take(chunk: bytes) -> int:
                 body.extend(chunk)
                 if len(body) > self._limit:
-                    self.too_large = f"more than the limit of {self._limit} bytes"
-                    raise ValueError(self.too_large)  # stops the transfer
+                    raise Refused(f"more than the limit of {self._limit} bytes")
                 return len(chunk)
 
             asked["timeout"] = max(self._end - time.monotonic(), 0.001)
