@@ -115,3 +115,39 @@ class FaultyProxy:
             time.sleep(_STEP / 10)  # let what was sent arrive: a reset overtakes it otherwise
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return len(answer)
+
+
+class RawServer:
+    """A server that answers each connection with given bytes, and counts what it could send."""
+
+    def __init__(self, head: bytes, body: bytes, times: int = 1) -> None:
+        self._head, self._body, self._times = head, body, times
+        self.sent = 0
+
+    def __enter__(self) -> Self:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            with client:
+                try:
+                    client.recv(65536)
+                    client.sendall(b"HTTP/1.1 200 OK\r\n" + self._head + b"\r\n\r\n")
+                    for _ in range(self._times):
+                        client.sendall(self._body)
+                        self.sent += len(self._body)
+                except OSError:
+                    continue

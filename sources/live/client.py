@@ -107,38 +107,73 @@ class Client:
             now (429, 5xx: asked again, ``retry_at`` where the server says when), or the answer is
             cut off, larger than the limit, or not over by the deadline.
         """
-        question = httpx.URL(url).copy_merge_params(dict(params or {}))
-        end = self.clock.monotonic() + self.limits.deadline_seconds
-        attempt = 1
-        while True:
-            try:
-                content, kind = self._attempt(
-                    question, dict(secret or {}), dict(headers or {}), end
-                )
-                return Payload(str(question), content, kind, self.clock.now())
-            except Refused as refusal:
-                raise ProviderUnavailableError(
-                    source, found=str(refusal), attempts=attempt, status=refusal.status
-                ) from None
-            except Failed as failure:
-                self._wait(source, failure, attempt, end)
-            attempt += 1
+        question = str(httpx.URL(url).copy_merge_params(dict(params or {})))
+        return self.patiently(
+            source,
+            question,
+            lambda seconds: self.once(question, seconds, secret=secret, headers=headers),
+        )
 
-    def _attempt(
-        self, url: httpx.URL, secret: dict[str, str], headers: dict[str, str], end: float
+    def once(
+        self,
+        url: str,
+        seconds: float,
+        *,
+        secret: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[bytes, str]:
+        """Ask once, within the seconds given; return content and content type.
+
+        Raises
+        ------
+        Failed, Refused
+            Where there is no whole answer of status 200.
+        """
         if self._runner is None:
             self._runner = asyncio.Runner()
 
         async def in_time() -> tuple[bytes, str]:
-            async with asyncio.timeout(max(end - self.clock.monotonic(), 0.0)):
-                return await ask(url, secret, headers, self.limits)
+            async with asyncio.timeout(seconds):
+                return await ask(httpx.URL(url), secret or {}, headers or {}, self.limits)
 
         try:
             return self._runner.run(in_time())
         except TimeoutError:
-            seconds = self.limits.deadline_seconds
-            raise Failed(f"no whole answer within {seconds:g} s") from None
+            limit = self.limits.deadline_seconds
+            raise Failed(f"no whole answer within {limit:g} s") from None
+
+    def patiently(
+        self, source: str, url: str, attempt: Callable[[float], tuple[bytes, str]]
+    ) -> Payload:
+        """Repeat an attempt until there is an answer, or reason to give up; see :meth:`get`.
+
+        For libraries that bring an HTTP client of their own.
+
+        Parameters
+        ----------
+        source : who is asked for what, for messages.
+        url : what is asked for, without secrets.
+        attempt : takes the seconds that are left, returns content and content type, raises
+            :class:`~sources.live.transfer.Failed` or :class:`~sources.live.transfer.Refused`.
+
+        Raises
+        ------
+        ProviderUnavailableError
+            Where there is no answer in the end.
+        """
+        end = self.clock.monotonic() + self.limits.deadline_seconds
+        count = 1
+        while True:
+            try:
+                content, kind = attempt(max(end - self.clock.monotonic(), 0.0))
+                return Payload(url, content, kind, self.clock.now())
+            except Refused as refusal:
+                raise ProviderUnavailableError(
+                    source, found=str(refusal), attempts=count, status=refusal.status
+                ) from None
+            except Failed as failure:
+                self._wait(source, failure, count, end)
+            count += 1
 
     def _wait(self, source: str, failure: Failed, attempt: int, end: float) -> None:
         """Wait before asking again, or give up where that would be too often, long or late."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import urllib.request
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -64,7 +65,7 @@ class Failed(Exception):  # noqa: N818 - the client makes an error of it
 
 
 async def ask(
-    url: httpx.URL, secret: dict[str, str], headers: dict[str, str], limits: Limits
+    url: httpx.URL, secret: Mapping[str, str], headers: Mapping[str, str], limits: Limits
 ) -> tuple[bytes, str]:
     """Return content and content type of the answer to one GET.
 
@@ -98,21 +99,22 @@ async def ask(
         raise Refused(_said(error)) from None
     except httpx.RequestError as error:
         raise Failed(_said(error)) from None
-    _check_status(response, content, secret)
+    after = response.headers.get("Retry-After")
+    check_status(response.status_code, after, content, secret)
     return content, response.headers.get("Content-Type", "")
 
 
 class _Transport(httpx.AsyncHTTPTransport):
     """Send a request with its secret, which nobody above has seen."""
 
-    def __init__(self, secret: dict[str, str], **settings: Any) -> None:
+    def __init__(self, secret: Mapping[str, str], **settings: Any) -> None:
         super().__init__(**settings)
         self._secret = secret
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         signed = httpx.Request(
             request.method,
-            request.url.copy_merge_params(self._secret),
+            request.url.copy_merge_params(dict(self._secret)),
             headers=request.headers,
             stream=request.stream,
             extensions=request.extensions,
@@ -157,19 +159,27 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
     return bytes(body)
 
 
-def _check_status(response: httpx.Response, content: bytes, secret: dict[str, str]) -> None:
-    status = response.status_code
+def check_status(
+    status: int, after: str | None, content: bytes, secret: Mapping[str, str] | None = None
+) -> None:
+    """Refuse an answer whose status is not 200, quoting the start of what it says.
+
+    Raises
+    ------
+    Failed, Refused
+        Where asking again may help (408, 429, 5xx), and where not.
+    """
     if status == httpx.codes.OK:
         return
     found = f"HTTP {status}"
     said = content.decode("utf-8", "replace")
-    for value in filter(None, secret.values()):
+    for value in filter(None, (secret or {}).values()):
         said = said.replace(value, "***")  # before it is cut: half a key is a secret too
     said = " ".join(said[:_SHOWN_BYTES].split())
     if said and not said.startswith("<"):
         found += f" {said!a}"
     if status in _NO_ANSWER:
-        raise Failed(found, status, response.headers.get("Retry-After"))
+        raise Failed(found, status, after)
     raise Refused(found, status)
 
 

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import gzip
 import logging
 import socket
-import threading
 import time
 import zlib
-from typing import Self
 
 import pytest
 from conftest import free_port
-from proxies import FaultyProxy
+from patience import NOW, Patience
+from proxies import FaultyProxy, RawServer
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from sources.errors import ProviderUnavailableError
-from sources.live import Client, Clock, Limits, Payload
+from sources.live import Client, Limits, Payload
 
-NOW = dt.datetime(2024, 11, 29, 12, 0, tzinfo=dt.UTC)
 BODY = b"Date,Close\n2024-11-27,1.6\n2024-11-29,1.75\n"
 QUICK = Limits(connect_seconds=0.3, read_seconds=0.3, deadline_seconds=0.8)
-
-
-class Patience:
-    """A clock on which waiting takes no time but is remembered."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    @property
-    def clock(self) -> Clock:
-        """Return the clock: waits add to the stopwatch, jitter is half a mean."""
-        return Clock(
-            now=lambda: NOW,
-            monotonic=lambda: time.monotonic() + sum(self.waits),
-            sleep=self.waits.append,
-            jitter=lambda: 0.5,
-        )
-
-
-@pytest.fixture
-def patience() -> Patience:
-    return Patience()
 
 
 def _get(url: str, patience: Patience, limits: Limits | None = None, **asked: object) -> Payload:
@@ -294,44 +269,8 @@ def test_an_encoding_that_was_not_asked_for_is_refused(
     assert "content encoding 'br'" in str(_refusal(httpserver.url_for("/"), patience))
 
 
-class Raw:
-    """A server that answers each connection with given bytes, and counts what it could send."""
-
-    def __init__(self, head: bytes, body: bytes, times: int = 1) -> None:
-        self._head, self._body, self._times = head, body, times
-        self.sent = 0
-
-    def __enter__(self) -> Self:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            with client:
-                try:
-                    client.recv(65536)
-                    client.sendall(b"HTTP/1.1 200 OK\r\n" + self._head + b"\r\n\r\n")
-                    for _ in range(self._times):
-                        client.sendall(self._body)
-                        self.sent += len(self._body)
-                except OSError:
-                    continue
-
-
 def test_A11_a_content_length_larger_than_the_body_is_no_answer(patience: Patience) -> None:
-    with Raw(b"Content-Length: %d" % (len(BODY) + 1), BODY) as server:
+    with RawServer(b"Content-Length: %d" % (len(BODY) + 1), BODY) as server:
         refusal = _refusal(server.url, patience)
     assert "RemoteProtocolError" in str(refusal)
     assert refusal.attempts == 4
@@ -339,20 +278,20 @@ def test_A11_a_content_length_larger_than_the_body_is_no_answer(patience: Patien
 
 @pytest.mark.parametrize("head", [b"Content-Length: x", b"Content-Length: 5\r\nContent-Length: 6"])
 def test_A11_a_content_length_that_is_none_is_no_answer(patience: Patience, head: bytes) -> None:
-    with Raw(head, BODY) as server:
+    with RawServer(head, BODY) as server:
         assert "RemoteProtocolError" in str(_refusal(server.url, patience))
 
 
 def test_A11_what_is_sent_beyond_the_content_length_answers_no_later_question() -> None:
     forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
-    with Raw(b"Content-Length: %d" % len(BODY), BODY + forged) as server, Client() as client:
+    with RawServer(b"Content-Length: %d" % len(BODY), BODY + forged) as server, Client() as client:
         for _ in range(2):
             assert client.get("stooq IWM", server.url).content == BODY
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 524288000", b"X: y"], ids=["stated", "not"])
 def test_A33_500_MB_are_refused_at_the_limit_and_not_read(patience: Patience, head: bytes) -> None:
-    with Raw(head, bytes(2**20), times=500) as server:
+    with RawServer(head, bytes(2**20), times=500) as server:
         refusal = _refusal(server.url, patience, Limits(content_bytes=4 * 2**20))
         assert refusal.attempts == 1
         assert "limit" in str(refusal)
