@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """Comma-separated symbols that trade every day, beside those known."""
     fred_api_key: SecretStr | None = None
     """Key of FRED's API; without it macro series come from its charts, with declared lags."""
+    fred_url: str | None = None
+    fred_csv_url: str | None = None
     funds: dict[str, dict[Literal["history", "holdings"], str]] = {}
     """Funds beside those known, as JSON: ``{"IBIT": {"history": URL, "holdings": URL}}``."""
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
@@ -56,6 +58,8 @@ class Settings(BaseSettings):
         """Name of a live source -> where it is, where that is set."""
         urls = {
             "exchange": self.exchange_url,
+            "fred": self.fred_url,
+            "fred-csv": self.fred_csv_url,
             "klines": self.klines_url,
             "stooq": self.stooq_url,
             "yahoo": self.yahoo_url,
@@ -65,7 +69,7 @@ class Settings(BaseSettings):
     @property
     def live_keys(self) -> dict[str, str]:
         """Name of a live source -> its key in clear, where it is set."""
-        keys = {"stooq": self.stooq_api_key}
+        keys = {"fred": self.fred_api_key, "stooq": self.stooq_api_key}
         return {name: key.get_secret_value() for name, key in keys.items() if key}
 
     @property

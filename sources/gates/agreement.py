@@ -1,4 +1,7 @@
-"""Agreement: where two sources of one series do not say the same."""
+"""Agreement: where two sources of one flow or macro series do not say the same.
+
+Prices, which are adjusted for what comes later, are compared by :mod:`sources.live.crosscheck`.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ FLOW_RETURN_LIMIT = np.log(1.3)
 
 _WINDOW, _ENOUGH = 250, 20
 _REACH = 0.02
-_REBASED_FROM = 2e-4
 _REBASED_ALONE = 0.05
 
 
@@ -84,7 +83,7 @@ def fund_splits(sieve: Sieve, before: pd.DataFrame) -> None:
 
 
 def rebased(
-    fetched: pd.DataFrame, stored: pd.DataFrame, columns: tuple[str, ...]
+    fetched: pd.DataFrame, stored: pd.DataFrame, columns: tuple[str, ...], least: float
 ) -> tuple[str, float] | None:
     """Return the column and factor by which two adjustments of one history differ, or None.
 
@@ -95,6 +94,8 @@ def rebased(
     ----------
     fetched, stored : one row a date, ascending.
     columns : those that a corporate action rescales.
+    least : smallest ``|factor - 1|`` that two days must show to be no rounding and no other market;
+        a single day must show 5 %.
     """
     if fetched.empty or stored.empty or fetched["date"].iloc[0] <= stored["date"].iloc[0]:
         return None  # the whole series was fetched: one adjustment throughout
@@ -106,11 +107,9 @@ def rebased(
         if not len(ratio):
             continue
         factor, alike = float(ratio[0]), True
-        least = _REBASED_ALONE
         if len(ratio) > 1:
-            least = _REBASED_FROM
             alike = abs(ratio[1] - factor) < 0.1 * abs(factor - 1)
-        if alike and abs(factor - 1) > least:
+        if alike and abs(factor - 1) > (least if len(ratio) > 1 else _REBASED_ALONE):
             return column, factor
     return None
 

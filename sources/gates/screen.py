@@ -15,7 +15,9 @@ from sources.market import known_at
 from sources.schemas import LAYOUTS, check_table
 
 _RESCALED = {"prices": ("close", "adj_close"), "flows": (), "macro": ("value",)}
-_UNITS_APART = 10.0
+# Relative change of a whole history: a fund's smallest dividends are ten times the first; coins,
+# which pay none, stand 2 % apart on two markets; a macro series is another one in other units only.
+_DIVIDEND, _MARKETS_APART, _UNITS_APART = 2e-4, 0.05, 0.9
 
 
 def screen(
@@ -71,9 +73,8 @@ def screen(
         needed = "each day's own values"
         sieve.take_all("shifted feed", needed, "the values stored for the row before")
         sieve.refuse_if_many()
-    rebased = jumps.rebased(newest, latest, _RESCALED[folder])
-    if rebased and folder == "macro" and 1 / _UNITS_APART < rebased[1] < _UNITS_APART:
-        rebased = None  # revised by a benchmark; only a change of units is another series
+    least = _UNITS_APART if folder == "macro" else _MARKETS_APART if is_crypto else _DIVIDEND
+    rebased = jumps.rebased(newest, latest, _RESCALED[folder], least)
     if rebased:
         column, factor = rebased
         sieve.take_all(

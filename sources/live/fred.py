@@ -23,12 +23,14 @@ import pandas as pd
 import pyarrow as pa
 
 from sources import calendars, cells
-from sources.errors import SchemaError
+from sources.errors import DataUnavailableError, SchemaError
 from sources.live.client import Client
 from sources.live.provider import Fetching, Payload, parse_json
 from sources.publication import PUBLICATIONS
 from sources.schemas import MACRO
 from sources.strict_csv import shown
+
+URL = "https://api.stlouisfed.org/fred"
 
 _WINDOW = 1000
 _PAGE = 100_000
@@ -44,21 +46,33 @@ class Fred(Fetching):
     Parameters
     ----------
     client : to ask with.
-    key : of the API; sent as a secret, in no payload, message or log.
+    key : of the API; sent as a secret, in no payload, message or log. Without one there is no
+        answer: :mod:`sources.live.fred_csv` needs none.
     url : of the API.
     """
 
     name = "fred"
     folder = "macro"
 
-    def __init__(
-        self, client: Client, key: str, url: str = "https://api.stlouisfed.org/fred"
-    ) -> None:
+    def __init__(self, client: Client, key: str | None, url: str = URL) -> None:
         self._client, self._key, self._url = client, key, url
 
     def download(self, series: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
-        """Ask for the days on which the series changed, then for its values window by window."""
+        """Ask for the days on which the series changed, then for its values window by window.
+
+        Raises
+        ------
+        DataUnavailableError
+            Where there is no key.
+        ProviderUnavailableError
+            Where there is no answer.
+        """
         source = f"{self.name} {series}"
+        if self._key is None:
+            raise DataUnavailableError(
+                f"{source}: needed a key of FRED's API; found none; fred-csv needs none",
+                source=source,
+            )
         asked: dict[str, str | int] = {"series_id": series, "file_type": "json"}
         every = asked | {"realtime_start": "1776-07-04", "realtime_end": _FOREVER}
         answers = list(self._pages(source, "series/vintagedates", every, _VINTAGE_PAGE))
@@ -109,7 +123,7 @@ class Fred(Fetching):
                 source,
                 f"{self._url}/{path}",
                 asked | {"limit": size, "offset": page * size},
-                secret={"api_key": self._key},
+                secret={"api_key": self._key or ""},
             )
             yield payload
             try:

@@ -16,6 +16,8 @@ from sources.schemas import MACRO
 from sources.strict_csv import parse_csv, shown
 from sources.tables import known_by_rule
 
+URL = "https://fred.stlouisfed.org/graph/fredgraph.csv"
+
 _DATES = ("observation_date", "DATE")
 
 
@@ -34,9 +36,7 @@ class FredCsv(Fetching):
     name = "fred-csv"
     folder = "macro"
 
-    def __init__(
-        self, client: Client, url: str = "https://fred.stlouisfed.org/graph/fredgraph.csv"
-    ) -> None:
+    def __init__(self, client: Client, url: str = URL) -> None:
         self._client, self._url = client, url
 
     def download(self, series: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:

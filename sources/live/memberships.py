@@ -32,7 +32,7 @@ class Constituents(Fetching):
     funds : symbol -> where its files are.
     """
 
-    name = "ishares"
+    name = "ishares-constituents"
     folder = "constituents"
 
     def __init__(self, client: Client, funds: Mapping[str, Fund] = FUNDS) -> None:

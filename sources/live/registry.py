@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sources.errors import UnknownNameError
-from sources.live import klines, stooq, yahoo
+from sources.live import fred, fred_csv, klines, stooq, yahoo
 from sources.live.client import Client
 from sources.live.exchange import Exchange
+from sources.live.fred import Fred
+from sources.live.fred_csv import FredCsv
+from sources.live.ishares import FUNDS, Fund, HoldingsShares, Shares
 from sources.live.klines import Klines
+from sources.live.memberships import Constituents
 from sources.live.provider import Provider
 from sources.live.stooq import Stooq
 from sources.live.yahoo import Yahoo
@@ -26,6 +30,7 @@ class Deployment:
     keys : name of a provider -> key that it wants.
     exchange : ccxt's name of the crypto exchange.
     exchange_quote : currency of that exchange's prices.
+    funds : symbol -> where the files of the fund are.
     cache : folder for what providers' libraries keep between runs (yfinance a cookie).
     """
 
@@ -33,6 +38,7 @@ class Deployment:
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     exchange: str = "kraken"
     exchange_quote: str = "USD"
+    funds: Mapping[str, Fund] = field(default_factory=lambda: FUNDS)
     cache: Path | None = None
 
 
@@ -40,6 +46,15 @@ PROVIDERS: Mapping[str, Callable[[Client, Deployment], Provider]] = {
     "exchange": lambda client, where: Exchange(
         client, where.exchange, where.exchange_quote, where.base_urls.get("exchange")
     ),
+    "fred": lambda client, where: Fred(
+        client, where.keys.get("fred"), where.base_urls.get("fred", fred.URL)
+    ),
+    "fred-csv": lambda client, where: FredCsv(
+        client, where.base_urls.get("fred-csv", fred_csv.URL)
+    ),
+    "ishares": lambda client, where: Shares(client, where.funds),
+    "ishares-constituents": lambda client, where: Constituents(client, where.funds),
+    "ishares-holdings": lambda client, where: HoldingsShares(client, where.funds),
     "klines": lambda client, where: Klines(client, where.base_urls.get("klines", klines.URL)),
     "stooq": lambda client, where: Stooq(
         client, where.base_urls.get("stooq", stooq.URL), where.keys.get("stooq")

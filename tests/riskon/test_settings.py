@@ -16,6 +16,7 @@ def test_the_key_of_fred_comes_from_the_environment_and_is_not_shown(
     settings = Settings()
     assert settings.fred_api_key is not None
     assert settings.fred_api_key.get_secret_value() == "0123456789abcdef"
+    assert settings.live_keys == {"fred": "0123456789abcdef"}
     assert "0123456789abcdef" not in repr(settings) + str(settings.model_dump())
 
 

@@ -348,6 +348,17 @@ def test_A25_a_dividend_rescales_the_adjusted_past_and_asks_for_it_again() -> No
     assert _screen_fund(fetched, stored).rebased == pytest.approx(0.997)
 
 
+@pytest.mark.parametrize(("factor", "rebased"), [(1.003, False), (1000.0, True), (0.1, True)])
+def test_a_coin_of_another_market_is_taken_and_one_in_another_unit_asked_for_again(
+    factor: float, rebased: bool
+) -> None:
+    stored = _coin()
+    fetched = stored.iloc[140:].reset_index(drop=True)
+    fetched["close"] *= factor
+    screened = screen("prices", "BTC", fetched, stored, now=NOW, is_crypto=True)
+    assert (screened.rebased is not None) == rebased
+
+
 @pytest.mark.parametrize(("factor", "rebased"), [(1000.0, True), (0.001, True), (1.01, False)])
 def test_a_macro_series_in_another_unit_is_asked_for_again_and_a_benchmark_is_taken(
     factor: float, rebased: bool

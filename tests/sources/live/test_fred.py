@@ -14,10 +14,11 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
+from proxies import FaultyProxy
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from sources import ProviderUnavailableError, SchemaError, known_at
+from sources import DataUnavailableError, ProviderUnavailableError, SchemaError, known_at
 from sources.errors import EmptyFeedError
 from sources.gates import disagreements, screen
 from sources.live import Client, Limits, Payload, Provider, fred
@@ -252,6 +253,11 @@ def test_A06_the_key_is_in_no_payload_and_no_log(serve, caplog: pytest.LogCaptur
     assert "series_id=UNRATE" in payloads[0].url
 
 
+def test_A06_without_a_key_nobody_is_asked(client: Client) -> None:
+    with pytest.raises(DataUnavailableError, match="found none; fred-csv needs none"):
+        Fred(client, None).download("DGS10", START, END)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_A06_a_shut_door_is_not_tried_again(
     httpserver: HTTPServer, client: Client, status: int
@@ -260,6 +266,31 @@ def test_A06_a_shut_door_is_not_tried_again(
     with pytest.raises(ProviderUnavailableError, match=f"HTTP {status}") as caught:
         Fred(client, KEY, httpserver.url_for("/fred")).fetch("DGS10", START, END)
     assert caught.value.attempts == 1
+
+
+def test_A05_a_server_that_falls_twice_and_rises_gives_one_table(
+    serve, httpserver: HTTPServer
+) -> None:
+    whole = serve(Archive(UNRATE)).fetch("UNRATE", START, END).table
+    provider = serve(Archive(UNRATE))
+    for status in (503, 500):
+        httpserver.expect_oneshot_request("/fred/series/vintagedates").respond_with_data(
+            "", status=status
+        )
+    pd.testing.assert_frame_equal(provider.fetch("UNRATE", START, END).table, whole)
+    assert [answer.status_code for _, answer in httpserver.log[-4:]] == [503, 500, 200, 200]
+
+
+@pytest.mark.parametrize("cut", [60, 250, 400])
+def test_A09_A11_an_answer_that_the_network_cuts_off_is_no_answer(
+    serve, httpserver: HTTPServer, client: Client, cut: int
+) -> None:
+    serve(Archive(UNRATE))
+    with FaultyProxy(httpserver.port, cut_after=cut) as proxy:
+        provider = Fred(client, KEY, f"{proxy.url}/fred")
+        with pytest.raises(ProviderUnavailableError) as caught:
+            provider.fetch("UNRATE", START, END)
+    assert KEY not in str(caught.value)
 
 
 def _payload(body: str, kind: str = "application/json") -> Payload:

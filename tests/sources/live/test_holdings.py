@@ -190,8 +190,10 @@ def test_snapshots_are_fetched_for_each_published_session(httpserver: HTTPServer
 def test_a_session_that_is_not_yet_public_is_not_asked_for(httpserver: HTTPServer) -> None:
     funds = {"IWM": Fund(holdings=httpserver.url_for("/IWM"))}
     with Client() as client:
-        future = client.clock.now().date() + dt.timedelta(days=7)
-        assert Constituents(client, funds).download("IWM", future, future) == ()
+        # A week has a session; none of the next week's is over.
+        start = client.clock.now().date() + dt.timedelta(days=1)
+        end = start + dt.timedelta(days=7)
+        assert Constituents(client, funds).download("IWM", start, end) == ()
     assert httpserver.log == []
 
 
