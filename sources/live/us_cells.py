@@ -57,8 +57,9 @@ def us_number(text: str, source: str, column: str, row: int | None = None) -> fl
     """
     if text in _ABSENT:
         return float("nan")
-    if _NUMBER.fullmatch(text) is None:
+    number = float(text.replace(",", "")) if _NUMBER.fullmatch(text) else float("inf")
+    if np.isinf(number):
         raise SchemaError(
             source, column=column, row=row, expected="a number such as 1,234.5", found=shown(text)
         )
-    return float(text.replace(",", ""))
+    return number

@@ -108,6 +108,7 @@ def test_A09_rows_that_are_missing_show_in_the_sum_of_weights() -> None:
         pytest.param('"250,000.00"', '"0.00"', "'0.00'", id="A22-no-shares"),
         pytest.param('"250,000.00"', '"-"', "'-'", id="A23-no-shares"),
         pytest.param('"40.00"', '"inf"', "'inf'", id="A23-inf"),
+        pytest.param('"40.00"', f'"{"9" * 400}"', "'99999", id="A23-too-large"),
         pytest.param('"40.00"', '"=1+1"', "'=1+1'", id="A35-formula"),
         pytest.param("NORTH", "NO\x00RTH", "one of them", id="A35-nul"),
         pytest.param("NORTH", "N" * 2000, "found 2009", id="A35-long"),
@@ -140,6 +141,18 @@ def test_A28_a_file_in_which_tickers_are_missing_is_refused() -> None:
     text = FILE.replace('"TRUE"', '"-"')
     with pytest.raises(SchemaError, match="needed equities with tickers; found 2 of 4 without"):
         _holdings(text)
+
+
+def test_A35_a_file_with_any_byte_changed_is_refused_or_read_without_a_crash() -> None:
+    raw = FILE.encode()
+    rng = np.random.default_rng(4)
+    for place in rng.integers(0, len(raw), 600):
+        changed = bytearray(raw)
+        changed[place] = int(rng.choice([0, 10, 13, 34, 44, 45, 48, 57, 65, 194, 255]))
+        try:
+            parse_holdings(_payload(bytes(changed)), "ishares IWM")
+        except (SchemaError, EmptyFeedError) as error:
+            assert str(error).isprintable()
 
 
 # --- snapshots
