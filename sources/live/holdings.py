@@ -126,9 +126,6 @@ def _lines(raw: bytes, source: str) -> list[list[str]]:
     except csv.Error as error:
         found = shown(str(error))
         raise SchemaError(source, row=len(lines) + 1, expected="a CSV line", found=found) from None
-    if not text.endswith("\n"):
-        # The last line is not whole. It is fine print, or the table has no end: see _table.
-        lines = lines[:-1]
     return lines
 
 
