@@ -185,7 +185,7 @@ class Client:
         seconds = mean * (0.5 + self.clock.jitter()) if asked is None else asked
         if (
             attempt > self.limits.retries
-            
+            or seconds > self.limits.longest_wait_seconds
             or self.clock.monotonic() + seconds >= end
         ):
             retry_at = None
