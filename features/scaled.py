@@ -48,7 +48,7 @@ def scaled_changes(
     spread = step.ewm(halflife=60, min_periods=60).std()
     spread = spread.where(spread > 1e-12)
     changes = log_returns(level, step, lengths)
-    return pd.DataFrame(
+    return windows.side_by_side(
         {names.format(k=k): changes[k] / (spread * np.sqrt(k)) for k in lengths}, level.index
     )
 
@@ -72,7 +72,7 @@ def flow_pressure(tables: Tables) -> pd.DataFrame:
     share = fund["flow_usd"] / fund["aum_usd"].where(fund["aum_usd"] > 0).shift(1)
     usual = share.abs().ewm(halflife=252, min_periods=60).mean()
     pressure = (share / usual.where(usual > 0)).clip(-6, 6)
-    return pd.DataFrame(
+    return windows.side_by_side(
         {
             f"flow_pressure_{k}s": pressure.ewm(alpha=1 / k, min_periods=60).mean()
             for k in FLOW_DECAYS
@@ -108,7 +108,7 @@ def high_decay(tables: Tables) -> pd.DataFrame:
     level = windows.logarithm(price)
     built["nearness_log_all_time"] = (level - level.cummax()).where(known)
     built["nearness_log_52w"] = level - windows.highest(level, 252)
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 @REGISTRY.group(
@@ -195,7 +195,7 @@ def breadth_scaled(tables: Tables) -> pd.DataFrame:
     breadth = tables["panel"]
     spread = breadth["breadth_dispersion_20s"]
     level = windows.logarithm(spread)
-    return pd.DataFrame(
+    return windows.side_by_side(
         {
             "breadth_net_highs_10s": windows.mean(breadth["breadth_high_minus_low"], 10),
             "dispersion_log": level,
@@ -281,7 +281,7 @@ def vix_level(tables: Tables) -> pd.DataFrame:
     """Build the level and the surprise of implied volatility."""
     level = windows.logarithm(tables["vix"]["value"])
     surprise = level - windows.mean(level, 20)
-    return pd.DataFrame({"vix_level_log": level, "vix_change_20s": surprise})
+    return windows.side_by_side({"vix_level_log": level, "vix_change_20s": surprise})
 
 
 @REGISTRY.group(
@@ -303,4 +303,4 @@ def own_scaled(tables: Tables) -> pd.DataFrame:
     spread = spread.where(spread > 1e-12)
     changes = log_returns(price, step, OWN_WINDOWS)
     built = {f"own_scaled_{k}d": changes[k] / spread / np.sqrt(k) for k in OWN_WINDOWS}
-    return pd.DataFrame(built, price.index).loc[tables["asset"].index]
+    return windows.side_by_side(built, price.index).loc[tables["asset"].index]

@@ -4,6 +4,7 @@
 
     manifest.json            sha256 of every other file; its own sha256 is the bundle's digest
     bundle.json              configuration, cells, feature names, digests, versions
+    carried.json             what the signals carry to the last refit
     cells/BTC_5d.json        snapshots of a cell: fitted numbers, state of the mixture
     trees/BTC_5d/2025-04-01.txt    LightGBM's native text
 
@@ -28,12 +29,16 @@ from features import Dataset
 from models.cells import Cell
 from models.config import ModelConfig
 from models.experts import Expert
-from models.forecast import Forecast, forecast
+from models.forecast import Forecast, forecast, speaking_on
+from models.guard import GuardState
 from models.mixture import PathState, Snapshot
-from models.online import cell_rows, online_rows
+from models.online import SignalPath, cell_rows, online_rows
+from models.recent import Carried
 from sources.errors import IntegrityError, SchemaError, UnknownNameError
 
-FORMAT = 2
+FORMAT = 3
+"""Another one where files change, or a formula of the signals, whose sums the bundle carries."""
+
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "pandas")
 
 
@@ -56,6 +61,8 @@ class ModelBundle:
     data_digest : sha256 of the rows training read.
     versions : library -> version at training.
     digest : sha256 of the manifest once saved or loaded, else empty.
+    carried : what the signals carry to the last refit, so that a day since then needs
+        no walk through all days; the numbers are the same without.
     """
 
     config: ModelConfig
@@ -66,6 +73,7 @@ class ModelBundle:
     data_digest: str
     versions: Mapping[str, str] = field(default_factory=library_versions)
     digest: str = ""
+    carried: Carried | None = None
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -131,13 +139,29 @@ class ModelBundle:
                 expected=f"the {len(self.names)} features of the model",
                 found=f"{len(dataset.names)}, missing {lost}, unknown {new}",
             )
-        online = online_rows(dataset, cells, self.config)
+        rows, path = self._recent(dataset, cells, as_of)
+        online = online_rows(rows, cells, self.config, path)
         found: dict[Cell, Forecast | None] = {}
         for cell in cells:
-            rows = cell_rows(dataset, cell, online, self.config)
-            made = forecast(rows, self.snapshots[cell], as_of, self.config)
+            here = cell_rows(rows, cell, online, self.config)
+            made = forecast(here, self.snapshots[cell], as_of, self.config)
             found[cell] = None if made is None else made[0]
         return found
+
+    def _recent(
+        self, dataset: Dataset, cells: Sequence[Cell], as_of: np.datetime64
+    ) -> tuple[Dataset, SignalPath | None]:
+        """Return the rows that tell the forecasts of a day, and the signals where known so."""
+        if self.carried is None or self.config.signals is None:
+            return dataset, None
+        speaking = [speaking_on(self.snapshots[cell], as_of) for cell in cells]
+        spoke = [snapshot.fit_as_of for snapshot in speaking if snapshot is not None]
+        if not spoke or len(spoke) < len(speaking):
+            return dataset, None
+        recent = self.carried.recent(dataset, min(spoke), as_of)
+        if recent is None:
+            return dataset, None
+        return recent, self.carried.path(dataset, recent, self.config.signals)
 
     def save(self, directory: FilePath) -> ModelBundle:
         """Write the bundle to an empty or new directory; return it with its digest."""
@@ -161,6 +185,8 @@ class ModelBundle:
             "versions": dict(self.versions),
         }
         write("bundle.json", _json(head))
+        if self.carried is not None:
+            write("carried.json", _json(self.carried.to_json()))
         for cell, snapshots in self.snapshots.items():
             kept: list[dict[str, Any]] = []
             for snapshot in snapshots:
@@ -223,6 +249,9 @@ class ModelBundle:
             data_digest=head["data_digest"],
             versions=head["versions"],
             digest=found,
+            carried=Carried.from_json(json.loads(files["carried.json"]))
+            if "carried.json" in files
+            else None,
         )
 
 
@@ -244,6 +273,7 @@ def _state_to_json(state: PathState) -> dict[str, Any]:
         "pending_days": [str(day) for day in state.pending_days],
         "pending": state.pending.tolist(),
         "reference": None if state.reference is None else _state_to_json(state.reference),
+        "guard": None if state.guard is None else _guard_to_json(state.guard),
     }
 
 
@@ -257,6 +287,17 @@ def _state_from_json(kept: Mapping[str, Any]) -> PathState:
         pending_days=np.array(kept["pending_days"], dtype="datetime64[D]"),
         pending=np.array(kept["pending"], dtype="float64").reshape(-1, len(losses)),
         reference=None if kept["reference"] is None else _state_from_json(kept["reference"]),
+        guard=None if kept["guard"] is None else _guard_from_json(kept["guard"]),
+    )
+
+
+def _guard_to_json(state: GuardState) -> dict[str, list[float]]:
+    return {name: getattr(state, name).tolist() for name in ("score", "leader", "base")}
+
+
+def _guard_from_json(kept: Mapping[str, list[float]]) -> GuardState:
+    return GuardState(
+        **{name: np.array(kept[name], "float64") for name in ("score", "leader", "base")}
     )
 
 

@@ -26,6 +26,23 @@ class Driver:
 
 
 @dataclass(frozen=True)
+class ExpertShare:
+    """What one expert said of a day, and what it moved.
+
+    Attributes
+    ----------
+    weight : in the mixture of the day, as earned by outcomes known then; all add up to 1.
+    probability : the expert's own.
+    contribution : to the log-odds of the mixture against the base rate; all add up to them.
+    """
+
+    name: str
+    weight: float
+    probability: float
+    contribution: float
+
+
+@dataclass(frozen=True)
 class Forecast:
     """The answer for one cell as of one day; ``probability`` is None exactly when abstained."""
 
@@ -37,6 +54,7 @@ class Forecast:
     base_rate: float
     reason: str | None
     drivers: tuple[Driver, ...]
+    experts: tuple[ExpertShare, ...] = ()
 
     @property
     def abstained(self) -> bool:
@@ -75,6 +93,7 @@ def forecast(
         base_rate=float(path.base_rate[-1]),
         reason=reason,
         drivers=() if reason else _drivers(rows, row, path, snapshot.experts, config),
+        experts=() if reason else _shares(path),
     )
     return made, path
 
@@ -95,6 +114,25 @@ def _reason_to_abstain(rows: CellRows, row: int, path: Path) -> str | None:
     if lost:
         return f"missing: {', '.join(lost)}"
     return None if path.informed[-1] else "missing: experts, for want of labels"
+
+
+def _shares(path: Path) -> tuple[ExpertShare, ...]:
+    """Return what each expert said on the last day, the heaviest first.
+
+    The mixture is ``m = b + sum w_k (p_k - b)`` around the base rate b, so expert k
+    has the share ``w_k (p_k - b)`` of its move: the log-odds are split like the move.
+    """
+    base, weight, said = path.base_rate[-1], path.weight[-1], path.expert_probability[-1]
+    moved = weight * (said - base)
+    mixed = base + moved.sum()
+    # logit m - logit b = log1p(x) with x = (m - b) / (b (1 - m)): no digits are lost near 0.
+    x = moved.sum() / (base * (1 - mixed))
+    per_move = (np.log1p(x) / x if x else 1.0) / (base * (1 - mixed))
+    shares = [
+        ExpertShare(name, float(w), float(p), float(part))
+        for name, w, p, part in zip(path.names, weight, said, per_move * moved, strict=True)
+    ]
+    return tuple(sorted(shares, key=lambda share: -share.weight))
 
 
 def _drivers(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.carried import delayed
+
 PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
     # C6: highs with inflows.
     "high x flow": tuple(("high_decay_20s", f"flow_pressure_{k}s") for k in (10, 40)),
@@ -38,13 +40,6 @@ class Signals:
     names: tuple[str, ...]
     groups: tuple[str, ...]
     values: np.ndarray
-
-
-def delayed(values: np.ndarray, days: int) -> np.ndarray:
-    """Return what was there so many rows ago; NaN before."""
-    late = np.full(values.shape, np.nan)
-    late[days:] = values[: len(values) - days]
-    return late
 
 
 def with_interactions(plain: Signals, z: np.ndarray) -> Signals:

@@ -30,6 +30,7 @@ from models import (
 )
 from models.experts import fit_experts
 from models.online import cell_rows, online_rows
+from models.recent import carried_to
 from sources.errors import InsufficientHistoryError
 
 Progress = Callable[[str], None]
@@ -125,6 +126,11 @@ def bundle_of(
     runs: dict[Cell, CellRun], dataset: Dataset, config: ModelConfig, data_digest: str
 ) -> ModelBundle:
     """Pack the snapshots of a walk-forward into a bundle that serves the same forecasts."""
+    carried = None
+    if config.signals is not None:
+        refit = min(run.snapshots[-1].fit_as_of for run in runs.values())
+        horizons = [cell.horizon_days for cell in runs]
+        carried = carried_to(dataset, refit, horizons, config.signals)
     return ModelBundle(
         config=config,
         snapshots={cell: run.snapshots for cell, run in runs.items()},
@@ -132,6 +138,7 @@ def bundle_of(
         names=dataset.names,
         trained_through=dataset.days[-1].to_datetime64().astype("datetime64[D]"),
         data_digest=data_digest,
+        carried=carried,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import email.utils
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ from sources.live.transfer import Failed, Limits, Refused, ask
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+_LOG = logging.getLogger(__name__)
 
 _LONGEST_DIGITS = 9
 """Of a Retry-After in seconds: three decades, and no overflow."""
@@ -196,6 +199,7 @@ class Client:
                 status=failure.status,
                 retry_at=retry_at,
             ) from None
+        _LOG.info("%s: %s; attempt %d in %.1f s", source, failure, attempt + 1, seconds)
         self.clock.sleep(seconds)
 
 

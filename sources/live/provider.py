@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
 
@@ -20,6 +21,8 @@ from sources.strict_csv import shown
 if TYPE_CHECKING:
     import pandas as pd
 
+_DIGITS = 30
+"""Of a whole number: no price, time or count comes near it."""
 _HTML = (b"<!doctype", b"<html", b"<head", b"<body")
 
 
@@ -152,7 +155,7 @@ def require_text(payload: Payload, source: str, kinds: tuple[str, ...]) -> bytes
 
 
 def parse_json(payload: Payload, source: str) -> Any:
-    """Return the JSON of a payload, strictly: no NaN, no infinity, no name twice, no page.
+    """Return the JSON of a payload, strictly: finite numbers, no name twice, no page.
 
     Raises
     ------
@@ -162,7 +165,11 @@ def parse_json(payload: Payload, source: str) -> Any:
     content = require_text(payload, source, ("json", "javascript", "text/plain"))
     try:
         return json.loads(
-            content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_distinct
+            content.decode(),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_short,
+            object_pairs_hook=_distinct,
         )
     except (ValueError, RecursionError) as error:
         reason = shown(" ".join(str(error).split()))
@@ -172,6 +179,15 @@ def parse_json(payload: Payload, source: str) -> Any:
 def _refuse_constant(name: str) -> NoReturn:
     msg = f"number {name}"
     raise ValueError(msg)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse_constant(text)
+
+
+def _short(text: str) -> int:
+    return int(text) if len(text) <= _DIGITS else _refuse_constant(f"of {len(text)} digits")
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

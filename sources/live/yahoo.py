@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -67,7 +67,7 @@ class Yahoo(Fetching):
             "includePrePost": "false",
             "events": "div,splits,capitalGains",
         }
-        path = f"/v8/finance/chart/{series}"
+        path = f"/v8/finance/chart/{quote(series)}"
 
         def attempt(seconds: float) -> tuple[bytes, str]:
             return self._ask(f"{URL}{path}", params, seconds)
@@ -84,7 +84,9 @@ class Yahoo(Fetching):
         source = self._source(series)
         result = _result(parse_json(payload, source), source)
         zone = _check_meta(result, series, source)
-        stamps = result.get("timestamp")
+        stamps = result.get("timestamp") or []
+        if not isinstance(stamps, list):
+            raise SchemaError(source, expected="a list timestamp", found=shown(stamps))
         if not stamps:
             raise EmptyFeedError(source, expected="a bar", found="no timestamp")
         seconds = _numbers(stamps, len(stamps), source, "timestamp")
@@ -201,8 +203,8 @@ def _columns(result: Mapping[str, Any], length: int, source: str) -> dict[str, n
     """Return the columns of prices of a chart."""
     indicators = result.get("indicators")
     try:
-        quote, adjusted = indicators["quote"][0], indicators["adjclose"][0]["adjclose"]  # type: ignore[index]
-        columns = {name: quote[name] for name in _QUOTES} | {"adj_close": adjusted}
+        quotes, adjusted = indicators["quote"][0], indicators["adjclose"][0]["adjclose"]  # type: ignore[index]
+        columns = {name: quotes[name] for name in _QUOTES} | {"adj_close": adjusted}
     except (KeyError, IndexError, TypeError):
         raise SchemaError(
             source,

@@ -74,6 +74,31 @@ def test_drivers_add_up_to_the_log_odds_against_the_base_rate(
     assert len(made.drivers) > 3
 
 
+def test_experts_split_the_same_log_odds_by_their_share_of_the_move(
+    saved: tuple[Path, ModelBundle], dataset: Dataset, runs: dict[Cell, CellRun]
+) -> None:
+    run = runs[CELLS[1]]
+    made = saved[1].forecast(dataset, CELLS[1:2], run.path.days[-3])[CELLS[1]]
+    assert made is not None
+    assert made.probability is not None
+    by_name = {expert.name: expert for expert in made.experts}
+    assert tuple(sorted(by_name)) == tuple(sorted(run.path.names))
+    for k, name in enumerate(run.path.names):
+        assert by_name[name].weight == run.path.weight[-3, k]
+        assert by_name[name].probability == run.path.expert_probability[-3, k]
+    assert [e.weight for e in made.experts] == sorted(
+        (e.weight for e in made.experts), reverse=True
+    )
+    odds = np.log(made.probability / (1 - made.probability))
+    total = odds - np.log(made.base_rate / (1 - made.base_rate))
+    assert sum(e.contribution for e in made.experts) == pytest.approx(total, abs=1e-12)
+    # Climatology says the base rate, so it moves nothing; the others as w (p - b) does.
+    assert by_name["climatology"].contribution == 0.0
+    one, other = by_name["signals"], by_name["rules"]
+    parts = [e.weight * (e.probability - made.base_rate) for e in (one, other)]
+    assert one.contribution * parts[1] == pytest.approx(other.contribution * parts[0], rel=1e-9)
+
+
 def test_there_is_no_forecast_before_the_first_fit(
     saved: tuple[Path, ModelBundle], dataset: Dataset
 ) -> None:

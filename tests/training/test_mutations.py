@@ -312,6 +312,9 @@ MISTAKES = {
     "weights move before the outcome is known": Mistake(
         models.mixture, "_cumulative_losses", losses_at_once, f"weight {READS}",
     ),
+    "the guard sees an outcome a day early": Mistake(
+        models.mixture, "_settled_in_time", giving(earlier), f"weight {READS}",
+    ),
     "climatology counts labels that are not known": Mistake(
         models.mixture, "_counts", losses_at_once, f"base_rate {READS}",
     ),

@@ -6,6 +6,7 @@ import gzip
 import logging
 import socket
 import time
+import tracemalloc
 import zlib
 
 import pytest
@@ -94,6 +95,7 @@ def test_A03_a_drip_ends_at_the_deadline_though_no_read_is_late(
         pytest.param("-1", [0.5], None, id="negative"),
         pytest.param("9" * 400, [0.5], None, id="absurd"),
         pytest.param("", [0.5], None, id="empty"),
+        pytest.param("45", [], "2024-11-29T12:00:45Z", id="more-than-30-seconds"),
         pytest.param("86400", [], "2024-11-30T12:00:00Z", id="a-day"),
         pytest.param("Sat, 30 Nov 2024 12:00:00 GMT", [], "2024-11-30T12:00:00Z", id="next-day"),
     ],
@@ -141,13 +143,19 @@ def test_waits_never_go_past_the_deadline(httpserver: HTTPServer, patience: Pati
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_A05_two_failures_and_then_an_answer_is_an_answer(
-    httpserver: HTTPServer, patience: Patience, status: int
+    httpserver: HTTPServer, patience: Patience, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "sources.live")
     for _ in range(2):
         httpserver.expect_ordered_request("/").respond_with_data("", status=status)
     httpserver.expect_ordered_request("/").respond_with_data(BODY)
     assert _get(httpserver.url_for("/"), patience).content == BODY
     assert len(patience.waits) == 2
+    said = [r.getMessage() for r in caplog.records if r.name == "sources.live.client"]
+    assert said == [
+        f"stooq IWM: HTTP {status}; attempt 2 in 0.5 s",
+        f"stooq IWM: HTTP {status}; attempt 3 in 1.0 s",
+    ]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
@@ -257,7 +265,11 @@ def test_A10_a_bomb_is_refused_before_it_goes_off(
     bomb = gzip.compress(bytes(50 * 2**20))  # 50 MiB of zeros in 50 kB
     httpserver.expect_request("/").respond_with_data(bomb, headers={"Content-Encoding": "gzip"})
     limits = Limits(content_bytes=2**20)
+    tracemalloc.start()
     refusal = _refusal(httpserver.url_for("/"), patience, limits)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * 2**20
     assert "more than the limit of 1048576 bytes" in str(refusal)
     assert refusal.attempts == 1
 

@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import free_port
+from hypothesis import given
+from hypothesis import strategies as st
 from patience import NOW, Patience
 from proxies import FaultyProxy
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from sources import EmptyFeedError, ProviderUnavailableError, SchemaError
+from sources import EmptyFeedError, ProviderUnavailableError, RiskonError, SchemaError
 from sources.live import Client, Limits, Payload
 from sources.live.yahoo import Yahoo
 
@@ -280,6 +282,9 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
             _edited(_set("indicators.quote.0.close.1", float("inf"))), "Infinity", id="A23-inf"
         ),
         pytest.param(WHOLE + b"\x00", "JSON", id="A35-nul"),
+        pytest.param(WHOLE[:-1] + b',"chart":{}}', "a name twice", id="A35-name-twice"),
+        pytest.param(WHOLE.replace(b"240.3", b"1e999"), "1e999", id="A35-overflow"),
+        pytest.param(WHOLE.replace(b"240.3", b"9" * 5000), "5000 digits", id="A35-huge-number"),
         pytest.param(b"\xff" + WHOLE, "JSON", id="A35-not-utf-8"),
     ],
 )  # fmt: skip
@@ -288,6 +293,40 @@ def test_what_is_no_chart_of_the_series_is_refused(content: bytes, said: str) ->
         _parse(content, kind="")
     assert said in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+@given(
+    st.sampled_from(
+        ["meta", "meta.symbol", "meta.exchangeTimezoneName", "timestamp", "timestamp.1",
+         "indicators", "indicators.quote", "indicators.quote.0", "indicators.quote.0.close",
+         "indicators.quote.0.close.1", "indicators.adjclose", "indicators.adjclose.0"]
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+        max_leaves=6,
+    ),
+)  # fmt: skip
+def test_A35_a_chart_with_anything_in_a_place_is_a_table_or_one_of_our_errors(
+    path: str, value: object
+) -> None:
+    try:
+        table = _parse(_edited(_set(path, value)))
+    except RiskonError as error:
+        assert str(error).startswith("yahoo IWM")
+        assert str(error).isprintable()
+    else:
+        assert table[["close", "adj_close"]].notna().any(axis=1).all()
+
+
+def test_an_index_is_asked_for_by_its_own_name(yahoo: HTTPServer, patience: Patience) -> None:
+    chart = _edited(_set("meta.symbol", "^RUT"))
+    yahoo.expect_request("/v8/finance/chart/^RUT").respond_with_data(
+        chart, content_type="application/json"
+    )
+    with Client(clock=patience.clock) as client:
+        fetched = Yahoo(client, yahoo.url_for("")).fetch("^RUT", START, END)
+    assert (fetched.series, len(fetched.table)) == ("^RUT", 3)
 
 
 def test_A09_a_chart_cut_at_any_byte_is_refused() -> None:
@@ -318,6 +357,8 @@ def _one_bar(stamp: int) -> bytes:
         (_at("2024-03-11", "13:30"), "2024-03-11T20:00:00+00:00"),
         (_at("2024-11-01", "13:30"), "2024-11-01T20:00:00+00:00"),
         (_at("2024-11-04", "14:30"), "2024-11-04T21:00:00+00:00"),
+        # The last quote of an evening is of the next day in UTC.
+        (_at("2024-11-05", "00:59"), "2024-11-04T21:00:00+00:00"),
         # Weekly-style stamps at midnight in New York: 05:00 UTC in winter, 04:00 in summer.
         (_at("2024-11-04", "05:00"), "2024-11-04T21:00:00+00:00"),
         (_at("2024-11-01", "04:00"), "2024-11-01T20:00:00+00:00"),
