@@ -6,7 +6,6 @@ simulated market is :mod:`sources.simulated`.
 
 from sources.calendars import (
     PUBLICATION_LAGS,
-    PublicationLag,
     as_of_instant,
     available_at_crypto,
     available_at_equity,
@@ -19,11 +18,13 @@ from sources.calendars import (
 )
 from sources.errors import (
     DataUnavailableError,
+    EmptyFeedError,
     InsufficientHistoryError,
     IntegrityError,
     LookAheadError,
     ModelNotFoundError,
     PromotionRefusedError,
+    ProviderUnavailableError,
     RiskonError,
     SchemaError,
     StaleDataError,
@@ -32,12 +33,14 @@ from sources.errors import (
 )
 from sources.files import read_market, write_market
 from sources.market import CRYPTO_UNIVERSE, Market, Panel, known_at
+from sources.publication import PublicationLag
 from sources.schemas import check_table
 
 __all__ = [
     "CRYPTO_UNIVERSE",
     "PUBLICATION_LAGS",
     "DataUnavailableError",
+    "EmptyFeedError",
     "InsufficientHistoryError",
     "IntegrityError",
     "LookAheadError",
@@ -45,6 +48,7 @@ __all__ = [
     "ModelNotFoundError",
     "Panel",
     "PromotionRefusedError",
+    "ProviderUnavailableError",
     "PublicationLag",
     "RiskonError",
     "SchemaError",
