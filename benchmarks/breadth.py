@@ -24,6 +24,7 @@ from coreforecast.lag_transforms import RollingMax, RollingMean, RollingMin
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from features import fused
 from features.blocks import BLOCK
 from features.breadth import breadth_table
 from features.breadth_state import BreadthState, ParticipationState
@@ -40,12 +41,20 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=4000)
     parser.add_argument("--symbols", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory", choices=["none", "ours"], help="a child that tells its peak")
+    parser.add_argument(
+        "--memory",
+        choices=["none", "ours", "ours_compiled", "compiler"],
+        help="a child that tells its peak",
+    )
     chosen = parser.parse_args()
     panel = random_panel(chosen.sessions, chosen.symbols)
     if chosen.memory:
         if chosen.memory == "ours":
             advance_decline(participation(universe_of(panel)))
+        if chosen.memory == "compiler":  # what numba itself takes, whatever the panel
+            fused.participation(universe_of(random_panel(20, 2)))
+        if chosen.memory == "ours_compiled":
+            advance_decline(fused.participation(universe_of(panel)))
         # not ru_maxrss, which a child inherits from the process that started it
         status = Path("/proc/self/status").read_text(encoding="ascii")
         print(1024 * int(status.split("VmHWM:")[1].split()[0]))
@@ -72,7 +81,7 @@ def main() -> None:
     command += ["--symbols", str(chosen.symbols), "--memory"]
     peak = {
         side: int(subprocess.run([*command, side], check=True, capture_output=True).stdout)  # noqa: S603
-        for side in ("none", "ours")
+        for side in ("none", "ours", "compiler", "ours_compiled")
     }
     print(
         json.dumps(
@@ -86,8 +95,16 @@ def main() -> None:
                 "times_best_peer": round(wall[best] / wall["ours"], 2),
                 "times_pandas": round(wall["pandas"] / wall["ours"], 2),
                 "cpu_times_best_peer": round(min(cpu[p] for p in peers) / cpu["ours"], 2),
+                "compiled_times_best_peer": round(wall[best] / wall["ours_compiled"], 2),
+                "compiled_times_pandas": round(wall["pandas"] / wall["ours_compiled"], 2),
+                "compiled_cpu_times_best_peer": round(
+                    min(cpu[p] for p in peers) / cpu["ours_compiled"], 2
+                ),
                 "peak_memory_over_panel": round(
                     1 + (peak["ours"] - peak["none"]) / panel.closes.nbytes, 2
+                ),
+                "compiled_peak_memory_over_panel": round(
+                    1 + (peak["ours_compiled"] - peak["compiler"]) / panel.closes.nbytes, 2
                 ),
                 "day_milliseconds": {
                     "ours": round(1e3 * mean_day, 4),
@@ -121,6 +138,7 @@ def full_sides(panel: Panel) -> dict[str, Callable[[], np.ndarray]]:
     )
     return {
         "ours": lambda: advance_decline(participation(universe_of(panel))),
+        "ours_compiled": lambda: advance_decline(fused.participation(universe_of(panel))),
         "ours_with_spreads": lambda: breadth_table(panel).to_numpy(),
         "pandas": lambda: pandas_side(frame),
         "polars": lambda: polars_side(table, by_symbol),

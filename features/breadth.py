@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -93,12 +93,21 @@ def constituent_breadth(tables: Tables) -> pd.DataFrame:
     return tables["panel"][[feature.name for feature in group.features]]
 
 
-def breadth_table(panel: Panel) -> pd.DataFrame:
+Counting = Callable[[Universe], dict[str, np.ndarray]]
+"""Counts of the members by session, as :func:`features.participation.participation`."""
+
+
+def breadth_table(panel: Panel, count: Counting = participation) -> pd.DataFrame:
     """Compute breadth by session from the constituents' closes.
 
     Row t reads closes up to t. Members count by date; see
     :class:`features.universe.Universe` for re-used symbols and for history from before a
     membership, :func:`features.universe.trusted` for sessions on which the feed failed.
+
+    Parameters
+    ----------
+    count : :func:`features.fused.participation` counts the same with a compiled kernel, which
+        pays where many panels are read in one process.
 
     Returns
     -------
@@ -106,15 +115,15 @@ def breadth_table(panel: Panel) -> pd.DataFrame:
     ``breadth_coverage_*``, the share of the listed members that each window can count, and
     ``breadth_advance_line``, the line itself, whose level depends on where the panel begins.
     """
-    return _table(panel, universe_of(panel))
+    return _table(panel, universe_of(panel), count)
 
 
-def _table(panel: Panel, universe: Universe) -> pd.DataFrame:
-    counts = participation(universe)
+def _table(panel: Panel, universe: Universe, count: Counting = participation) -> pd.DataFrame:
+    counts = count(universe)
     kept = trusted(counts["listed"], universe.expected())
     if not kept.all():
         universe = universe.only(kept)
-        counts = participation(universe)
+        counts = count(universe)
     measured = {**counts, **cross_sections(universe)}
     built = shares(measured)
     line = AdvanceDecline()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.advances import NAMES, AdvanceDecline
-from features.blocks import BLOCK, older, tails, whole_blocks
+from features.blocks import BLOCK, older, tails
 from features.breadth import named, shares
 from features.cross_section import MONTH, over_a_month, over_a_year
 from features.participation import COUNTS, OFF_HIGH, PICKS, ROUNDING, WINDOWS, YEAR
@@ -18,6 +18,9 @@ from sources.market import Panel
 
 SLOTS = YEAR // BLOCK + 1
 """Blocks that are kept: those of a year, and the one that is being filled."""
+
+POWERS = 5
+"""Totals of 1, 2, 4, 8 and 16 blocks are kept, of which all spans are joined."""
 
 
 class ParticipationState:
@@ -31,8 +34,8 @@ class ParticipationState:
         self._spans: dict[np.ufunc, dict[int, np.ndarray]] = {pick: {} for pick in PICKS}
         for pick, window in WINDOWS:
             for j in range(BLOCK):
-                self._spans[pick][older(window, j)[0] - 1] = np.full((SLOTS, width), np.nan)
-        self._room = np.full((2, SLOTS, width), np.nan)
+                self._spans[pick][older(window, j)[0] - 1] = np.full(width, np.nan)
+        self._powers = {pick: np.full((POWERS, SLOTS, width), np.nan) for pick in PICKS}
 
     def update(self, now: np.ndarray, member: np.ndarray | None = None) -> dict[str, int]:
         """Take in a session's closes, (c,), and who is a member; return its counts."""
@@ -70,15 +73,32 @@ class ParticipationState:
         return found
 
     def _close_block(self, block: int) -> None:
-        """Store the tails of the block that is full, and the totals of whole blocks before this."""
-        done, order = (block - 1) % SLOTS, np.arange(block - SLOTS + 1, block + 1) % SLOTS
+        """Store the tails of the block that is full, and the totals of whole blocks before this.
+
+        Joined in the order of :func:`features.blocks.whole_blocks`: the same bits.
+        """
+        done = (block - 1) % SLOTS
         for pick, tail in self._tails.items():
             tails(pick, self._x[done], tail[done])
-            whole_blocks(pick, tail[order, 0], self._spans[pick], self._room)
+            powers = self._powers[pick]
+            powers[0, done] = tail[done, 0]
+            for i in range(1, POWERS):
+                earlier = (block - 1 - 2 ** (i - 1)) % SLOTS
+                pick(powers[i - 1, done], powers[i - 1, earlier], out=powers[i, done])
+            for blocks, span in self._spans[pick].items():
+                last = block - 1
+                for i in range(POWERS):
+                    if blocks >> i & 1:
+                        piece = powers[i, last % SLOTS]
+                        if last == block - 1:
+                            span[:] = piece
+                        else:
+                            pick(span, piece, out=span)
+                        last -= 2**i
 
     def _total(self, pick: np.ufunc, window: int, block: int, phase: int) -> np.ndarray:
         q, r = older(window, phase)
-        total: np.ndarray = pick(self._heads[pick], self._spans[pick][q - 1][-1])
+        total: np.ndarray = pick(self._heads[pick], self._spans[pick][q - 1])
         return pick(total, self._tails[pick][(block - q) % SLOTS, r], out=total)
 
     def back(self, lag: int) -> np.ndarray:

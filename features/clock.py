@@ -118,8 +118,9 @@ def point_in_time(
     cuts = np.unique(np.concatenate([vintages.cuts(table) for table in tables.values()]))
     begins = np.unique(np.concatenate([[0], np.searchsorted(instants, cuts)]))
     begins = begins[begins < len(days)]
-    pieces: list[pd.DataFrame] = []
+    pieces: list[np.ndarray] = []
     ages: list[np.ndarray] = []
+    columns: pd.Index = pd.Index([])
     for begin, end in zip(begins, [*begins[1:], len(days)], strict=True):
         view, available = _joined(tables, instants[end - 1], vintages)
         row = np.searchsorted(available, instants[begin:end], side="right") - 1
@@ -127,18 +128,17 @@ def point_in_time(
         first = 0 if lookback is None else max(row[0] - lookback + 1, 0)
         built = build({role: table.iloc[first:] for role, table in view.items()})
         row -= first
-        if len(built):
-            values = built.take(np.maximum(row, 0)).set_axis(days[begin:end]).astype("float64")
-            dates = built.index.to_numpy("datetime64[D]")[np.maximum(row, 0)]
-            age = (days[begin:end].to_numpy("datetime64[D]") - dates) / DAY
-            values[row < 0] = np.nan
-            age[row < 0] = np.nan
-        else:
-            values = pd.DataFrame(np.nan, days[begin:end], built.columns)
-            age = np.full(end - begin, np.nan)
+        values = np.full((end - begin, built.shape[1]), np.nan)
+        age = np.full(end - begin, np.nan)
+        there = row >= 0
+        if there.any():
+            values[there] = built.to_numpy("float64")[row[there]]
+            dates = built.index.to_numpy("datetime64[D]")[row[there]]
+            age[there] = (days[begin:end][there].to_numpy("datetime64[D]") - dates) / DAY
+        columns = built.columns
         pieces.append(values)
         ages.append(age)
-    return (pd.concat(pieces) if len(pieces) > 1 else pieces[0]), np.concatenate(ages)
+    return pd.DataFrame(np.concatenate(pieces), days, columns), np.concatenate(ages)
 
 
 def day_by_day(

@@ -115,7 +115,7 @@ def own_momentum(tables: Tables) -> pd.DataFrame:
         middle = windows.mean(price, k, least=k * 3 // 4)
         built[f"own_mean_distance_{k}d"] = windows.only(price - middle, calm >= k)
     built["own_trend_60d"] = windows.only(windows.trend(price, 60), calm >= 60)
-    return pd.DataFrame(built).loc[observed]
+    return windows.side_by_side(built).loc[observed]
 
 
 @REGISTRY.group(
@@ -138,7 +138,7 @@ def own_highs(tables: Tables) -> pd.DataFrame:
     high.iloc[:YEAR_DAYS] = False
     row = pd.Series(np.arange(len(price), dtype="float64"), price.index)
     age = row - row.where(high).ffill()
-    built = pd.DataFrame(
+    built = windows.side_by_side(
         {
             "own_distance_all_time": price - price.cummax(),
             "own_high_freshness": np.exp(-age.fillna(np.inf) / DECAY_SESSIONS),
@@ -164,7 +164,7 @@ def own_volume(tables: Tables) -> pd.DataFrame:
     """Build how unusual the asset's volume is."""
     volume = tables["asset"]["volume"]
     log = windows.logarithm(volume)
-    return pd.DataFrame(
+    return windows.side_by_side(
         {
             "own_volume_surprise_30d": log - windows.mean(log, 30),
             "own_volume_zscore_90d": windows.zscore(log, 90),
@@ -196,6 +196,6 @@ def calendar(tables: Tables) -> pd.DataFrame:
     last = np.searchsorted(HALVINGS, day, side="right") - 1
     since = (day - HALVINGS[np.maximum(last, 0)]) / np.timedelta64(1, "D")
     phase = np.where((last >= 0) & (since <= HALVING_OVERDUE_DAYS), since, np.nan) / HALVING_DAYS
-    return pd.DataFrame(
+    return windows.side_by_side(
         {"weekday_sin": np.sin(angle), "weekday_cos": np.cos(angle), "halving_phase": phase}, index
     )

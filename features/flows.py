@@ -71,7 +71,7 @@ def fund_flows(tables: Tables) -> pd.DataFrame:
     built["flow_year_to_date"] = flow.groupby(year).cumsum() / before
     # The feed's first row opens no year: nothing stands before it.
     built["flow_autocorrelation_60s"] = windows.correlation(share, share.shift(1), 60)
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 @REGISTRY.group(
@@ -106,7 +106,7 @@ def fund_flow_history(tables: Tables) -> pd.DataFrame:
     cumulative = fund["flow_usd"].cumsum() / assets
     cumulative.iloc[:YEAR] = np.nan
     decayed = share.ewm(halflife=20, min_periods=60).mean()
-    return pd.DataFrame({"flow_decayed_20s": decayed, "flow_cumulative": cumulative})
+    return windows.side_by_side({"flow_decayed_20s": decayed, "flow_cumulative": cumulative})
 
 
 @REGISTRY.group(
@@ -147,7 +147,7 @@ def flow_divergence(tables: Tables) -> pd.DataFrame:
     built = {f"flow_out_at_high_{k}s": (-flow[k]).clip(lower=0) * near for k in (60, YEAR)}
     returns = log.diff(60).where(unbroken(log, 61))
     built["flow_price_gap_60s"] = windows.zscore(returns, YEAR) - windows.zscore(flow[60], YEAR)
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 @REGISTRY.group(
@@ -181,7 +181,7 @@ def combined_flows(tables: Tables) -> pd.DataFrame:
     built = {f"funds_flow_{k}s": windows.total(share, k) for k in (5, 20, 60, YEAR)}
     built["funds_flow_zscore_20s"] = windows.zscore(built["funds_flow_20s"], YEAR)
     built["funds_counted"] = funds["funds"].where(funds["funds"] > 0)
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 def combine_funds(flows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def build_highs(price: pd.Series) -> pd.DataFrame:
     top, year_top = price.cummax(), windows.highest(price, YEAR)
     year_flag = (price >= year_top).astype("float64").where(year_top.notna())
     drawdown = price / top - 1
-    return pd.DataFrame(
+    return windows.side_by_side(
         {
             "high_flag": flag,
             "high_first": first_after_quiet(flag),

@@ -33,11 +33,13 @@ class Labels:
 
 def first_known_close(prices: pd.DataFrame, days: pd.DatetimeIndex) -> np.ndarray:
     """Return the first as-of day at which the close of each day was known, NEVER if none."""
-    first = prices[~prices["date"].duplicated(keep="first")]
-    known = pd.Series(first_day_known(utc(first["available_at"])), first["date"].to_numpy())
-    known = known.reindex(days)
-    day: np.ndarray = known.to_numpy("datetime64[D]")
-    return np.where(np.isnat(day), NEVER, np.maximum(day, days.to_numpy("datetime64[D]")))
+    date, first = np.unique(prices["date"].to_numpy("datetime64[D]"), return_index=True)
+    known = first_day_known(utc(prices["available_at"])[first])
+    asked = days.to_numpy("datetime64[D]")
+    at = np.searchsorted(date, asked)
+    # A date after all others, for the days that come after them.
+    there = np.append(date, NEVER)[at] == asked
+    return np.where(there, np.maximum(np.append(known, NEVER)[at], asked), NEVER)
 
 
 def close_as_known(prices: pd.DataFrame, dates: np.ndarray, as_of: np.ndarray) -> np.ndarray:
@@ -51,19 +53,19 @@ def close_as_known(prices: pd.DataFrame, dates: np.ndarray, as_of: np.ndarray) -
     -------
     (n,) float64, NaN where it was not known.
     """
-    close = prices["close"].where(prices["close"].notna(), prices["adj_close"])
-    have = pd.DataFrame(
-        {"date": prices["date"], "at": utc(prices["available_at"]), "close": close}
-    ).sort_values("at", kind="stable")
-    asked = pd.DataFrame(
-        {
-            "date": dates.astype("datetime64[us]"),
-            "at": instants_of(pd.DatetimeIndex(as_of.astype("datetime64[us]"))),
-            "row": np.arange(len(dates)),
-        }
-    ).sort_values("at", kind="stable")
-    found = pd.merge_asof(asked, have, on="at", by="date").sort_values("row")
-    return found["close"].to_numpy("float64")
+    close = prices["close"].to_numpy("float64")
+    close = np.where(np.isnan(close), prices["adj_close"].to_numpy("float64"), close)
+    date, known = prices["date"].to_numpy("datetime64[D]"), utc(prices["available_at"])
+    # One number orders by date, then by instant: the last row not above the one asked for stands.
+    stamps = np.unique(known)
+    asked_at = instants_of(pd.DatetimeIndex(as_of.astype("datetime64[us]")))
+    key, asked = (
+        day.astype("int64") * (len(stamps) + 1) + np.searchsorted(stamps, instant, side="right")
+        for day, instant in ((date, known), (dates, asked_at))
+    )
+    order = np.argsort(key, kind="stable")
+    row = np.append(order, len(date))[np.searchsorted(key[order], asked, side="right") - 1]
+    return np.where(np.append(date, NEVER)[row] == dates, np.append(close, np.nan)[row], np.nan)
 
 
 def forward_labels(
@@ -83,11 +85,11 @@ def forward_labels(
     """
     day = days.to_numpy("datetime64[D]")
     end = day + horizon_days * DAY
-    first = first_known_close(prices, days)
-    end_first = first_known_close(prices, pd.DatetimeIndex(end.astype("datetime64[us]")))
-    known_on = np.maximum(np.maximum(first, end_first), end)
-    begin_close = close_as_known(prices, day, known_on)
-    end_close = close_as_known(prices, end, known_on)
+    both = np.concatenate([day, end])
+    first = first_known_close(prices, pd.DatetimeIndex(both.astype("datetime64[us]")))
+    known_on = np.maximum(np.maximum(first[: len(day)], first[len(day) :]), end)
+    close = close_as_known(prices, both, np.concatenate([known_on, known_on]))
+    begin_close, end_close = close[: len(day)], close[len(day) :]
     forward = end_close / begin_close - 1.0
     missing = np.isnan(forward)
     return Labels(

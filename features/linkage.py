@@ -55,7 +55,7 @@ def relative_to_bitcoin(tables: Tables) -> pd.DataFrame:
     pair = clean_steps(asset), clean_steps(bitcoin)
     built["bitcoin_correlation_60d"] = windows.correlation(*pair, 60)
     built["bitcoin_beta_60d"] = windows.beta(*pair, 60)
-    return pd.DataFrame(built).loc[observed]
+    return windows.side_by_side(built).loc[observed]
 
 
 @REGISTRY.group(
@@ -107,7 +107,7 @@ def linked_to_small_caps(tables: Tables) -> pd.DataFrame:
     for k in (20, 60):
         gap = returns[k] / theirs - windows.only(own.diff(k), calm >= k) / ours
         built[f"divergence_{k}s"] = gap / np.sqrt(k)
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 @REGISTRY.group(
@@ -134,7 +134,7 @@ def divergence_at_highs(tables: Tables) -> pd.DataFrame:
         nearness.append(windows.only(price / windows.highest(price, YEAR), intact))
     small, own = nearness
     alone = ((small >= 0.98) & (own < 0.9)).astype("float64")
-    return pd.DataFrame(
+    return windows.side_by_side(
         {
             "high_gap_252s": small - own,
             "high_alone_252s": alone.where(small.notna() & own.notna()),

@@ -71,7 +71,7 @@ def net_liquidity(tables: Tables) -> pd.DataFrame:
     built |= {f"net_liquidity_change_{k}d": log.diff(k) for k in (28, QUARTER, HALF, YEAR)}
     built["net_liquidity_zscore_364d"] = windows.zscore(log.diff(QUARTER), YEAR)
     built["fed_assets_change_91d"] = windows.logarithm(assets).diff(QUARTER)
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 def _rate(group: str, series: Sequence[str], words: str, lengths: Sequence[int]) -> None:
@@ -98,7 +98,7 @@ def _rate(group: str, series: Sequence[str], words: str, lengths: Sequence[int])
     def build(tables: Tables) -> pd.DataFrame:
         rate = tables["rate"]["value"]
         built = {f"{group}_level": rate}
-        return pd.DataFrame(built | {f"{group}_change_{k}d": rate.diff(k) for k in lengths})
+        return windows.side_by_side(built | {f"{group}_change_{k}d": rate.diff(k) for k in lengths})
 
 
 _rate("rate_10y", ["DGS10"], "10-year Treasury yield", (28, QUARTER))
@@ -129,7 +129,7 @@ def policy_direction(tables: Tables) -> pd.DataFrame:
     size = policy.abs() + policy.abs().shift(QUARTER)
     direction = policy.diff(QUARTER) / size.where(size > 0)
     expected = tables["two_year"]["value"] - policy
-    return pd.DataFrame({"policy_direction": direction, "policy_expected": expected})
+    return windows.side_by_side({"policy_direction": direction, "policy_expected": expected})
 
 
 @REGISTRY.group(
@@ -149,7 +149,7 @@ def dollar(tables: Tables) -> pd.DataFrame:
     """Build the changes of the broad dollar index."""
     value = tables["dollar"]["value"]
     log = windows.logarithm(value)
-    return pd.DataFrame({f"dollar_change_{k}d": log.diff(k) for k in (28, QUARTER, HALF)})
+    return windows.side_by_side({f"dollar_change_{k}d": log.diff(k) for k in (28, QUARTER, HALF)})
 
 
 @REGISTRY.group(
@@ -174,7 +174,7 @@ def volatility_index(tables: Tables) -> pd.DataFrame:
     """Build level, changes and z-score of the VIX."""
     log = windows.logarithm(tables["vix"]["value"])
     built = {"vix_log": log, "vix_zscore_364d": windows.zscore(log, YEAR)}
-    return pd.DataFrame(built | {f"vix_change_{k}d": log.diff(k) for k in (7, 28)})
+    return windows.side_by_side(built | {f"vix_change_{k}d": log.diff(k) for k in (7, 28)})
 
 
 @REGISTRY.group(
@@ -193,7 +193,7 @@ def volatility_term(tables: Tables) -> pd.DataFrame:
     slope = windows.logarithm(tables["vix"]["value"]) - windows.logarithm(
         tables["three_month"]["value"]
     )
-    return pd.DataFrame({"vix_term": slope})
+    return windows.side_by_side({"vix_term": slope})
 
 
 @REGISTRY.group(
@@ -222,4 +222,4 @@ def credit(tables: Tables) -> pd.DataFrame:
     built["credit_drawdown_252s"] = (ratio - windows.highest(ratio, 252)).where(
         windows.total(step, 251).notna()
     )
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)

@@ -107,7 +107,7 @@ def small_cap_momentum(tables: Tables) -> pd.DataFrame:
     built["small_volatility_change"] = windows.logarithm(short) - windows.logarithm(long)
     for k in (60, 252):
         built[f"small_trend_{k}s"] = windows.trend(price, k).where(unbroken(price, k))
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 def _difference(
@@ -139,7 +139,7 @@ def _difference(
         ratio = log_price(tables[one.name]) - log_price(tables[other.name])
         step = steps(tables[one.name]) - steps(tables[other.name])
         returns = log_returns(ratio, step, lengths)
-        return pd.DataFrame({f"{group}_{k}s": returns[k] for k in lengths})
+        return windows.side_by_side({f"{group}_{k}s": returns[k] for k in lengths})
 
 
 SIZE = "Banz (1981), The relationship between return and market value"

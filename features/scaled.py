@@ -29,7 +29,11 @@ SMALL_WINDOWS = (5, 20, 60, 120)
 OWN_WINDOWS = (1, 5, 20, 60, 120)
 
 
+PRESSURE_DECAYS = (10, 40)
+
+
 SETTLING = "missing until 60 steps give a deviation, and until the window is full"
+SETTLED = "missing until 60 steps give a deviation; a jump of the price is no step"
 JUMPS = f"{SETTLING}; and while it spans an unexplained jump of the price"
 
 
@@ -48,8 +52,20 @@ def scaled_changes(
     spread = step.ewm(halflife=60, min_periods=60).std()
     spread = spread.where(spread > 1e-12)
     changes = log_returns(level, step, lengths)
-    return pd.DataFrame(
+    return windows.side_by_side(
         {names.format(k=k): changes[k] / (spread * np.sqrt(k)) for k in lengths}, level.index
+    )
+
+
+def pressures(step: pd.Series, names: str) -> pd.DataFrame:
+    """Return decayed means of steps, each in deviations of its time; a NaN step adds nothing.
+
+    The deviation is exponentially weighted, half-life 60 rows, and a step counts 6 at most.
+    """
+    spread = step.ewm(halflife=60, min_periods=60).std()
+    scaled = (step / spread.where(spread > 1e-12)).clip(-6, 6)
+    return pd.DataFrame(
+        {names.format(k=k): scaled.ewm(alpha=1 / k).mean() for k in PRESSURE_DECAYS}, step.index
     )
 
 
@@ -72,7 +88,7 @@ def flow_pressure(tables: Tables) -> pd.DataFrame:
     share = fund["flow_usd"] / fund["aum_usd"].where(fund["aum_usd"] > 0).shift(1)
     usual = share.abs().ewm(halflife=252, min_periods=60).mean()
     pressure = (share / usual.where(usual > 0)).clip(-6, 6)
-    return pd.DataFrame(
+    return windows.side_by_side(
         {
             f"flow_pressure_{k}s": pressure.ewm(alpha=1 / k, min_periods=60).mean()
             for k in FLOW_DECAYS
@@ -108,7 +124,7 @@ def high_decay(tables: Tables) -> pd.DataFrame:
     level = windows.logarithm(price)
     built["nearness_log_all_time"] = (level - level.cummax()).where(known)
     built["nearness_log_52w"] = level - windows.highest(level, 252)
-    return pd.DataFrame(built)
+    return windows.side_by_side(built)
 
 
 @REGISTRY.group(
@@ -126,6 +142,22 @@ def small_scaled(tables: Tables) -> pd.DataFrame:
     """Build small-cap momentum in deviations."""
     small = tables["small"]
     return scaled_changes(log_price(small), steps(small), SMALL_WINDOWS, "small_scaled_{k}s")
+
+
+@REGISTRY.group(
+    "small_pressure",
+    block="momentum",
+    roles=[SMALL],
+    scaling="invariant",
+    missing=SETTLED,
+    features=[
+        Feature(f"small_pressure_{k}s", f"session log returns in deviations, decay {k}", "1", None)
+        for k in PRESSURE_DECAYS
+    ],
+)
+def small_pressure(tables: Tables) -> pd.DataFrame:
+    """Build small-cap momentum that fades evenly, and not on the day its window ends."""
+    return pressures(steps(tables["small"]), "small_pressure_{k}s")
 
 
 @REGISTRY.group(
@@ -195,7 +227,7 @@ def breadth_scaled(tables: Tables) -> pd.DataFrame:
     breadth = tables["panel"]
     spread = breadth["breadth_dispersion_20s"]
     level = windows.logarithm(spread)
-    return pd.DataFrame(
+    return windows.side_by_side(
         {
             "breadth_net_highs_10s": windows.mean(breadth["breadth_high_minus_low"], 10),
             "dispersion_log": level,
@@ -222,6 +254,35 @@ def credit_scaled(tables: Tables) -> pd.DataFrame:
     risky, safe = tables["high_yield"], tables["investment_grade"]
     ratio, step = log_price(risky) - log_price(safe), steps(risky) - steps(safe)
     return scaled_changes(ratio, step, (5, 20, 60), "credit_scaled_{k}s")
+
+
+@REGISTRY.group(
+    "credit_pressure",
+    block="liquidity",
+    roles=[HIGH_YIELD, SMALL],
+    scaling="invariant",
+    missing="missing until 60 steps give a slope, and 60 more a deviation; a jump is no step",
+    features=[
+        Feature(
+            f"credit_pressure_{k}s",
+            f"high yield beyond what small caps explain, in deviations, decay {k}",
+            "1",
+            None,
+        )
+        for k in PRESSURE_DECAYS
+    ],
+)
+def credit_pressure(tables: Tables) -> pd.DataFrame:
+    """Build the news of credit alone: what equities say of the same day is taken out.
+
+    The slope is exponentially weighted, half-life 252 sessions, and of the days before.
+    """
+    risky, small = steps(tables["high_yield"]), steps(tables["small"])
+    both = risky.notna() & small.notna()
+    explaining = small.where(both).ewm(halflife=252, min_periods=60)
+    cross, variance = explaining.cov(risky.where(both)), explaining.var()
+    slope = (cross / variance.where(variance > 1e-24)).shift(1)
+    return pressures(risky - slope * small, "credit_pressure_{k}s")
 
 
 @REGISTRY.group(
@@ -281,7 +342,7 @@ def vix_level(tables: Tables) -> pd.DataFrame:
     """Build the level and the surprise of implied volatility."""
     level = windows.logarithm(tables["vix"]["value"])
     surprise = level - windows.mean(level, 20)
-    return pd.DataFrame({"vix_level_log": level, "vix_change_20s": surprise})
+    return windows.side_by_side({"vix_level_log": level, "vix_change_20s": surprise})
 
 
 @REGISTRY.group(
@@ -303,4 +364,4 @@ def own_scaled(tables: Tables) -> pd.DataFrame:
     spread = spread.where(spread > 1e-12)
     changes = log_returns(price, step, OWN_WINDOWS)
     built = {f"own_scaled_{k}d": changes[k] / spread / np.sqrt(k) for k in OWN_WINDOWS}
-    return pd.DataFrame(built, price.index).loc[tables["asset"].index]
+    return windows.side_by_side(built, price.index).loc[tables["asset"].index]

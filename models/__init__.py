@@ -3,10 +3,13 @@
 from models.boosting import SmallBoosting
 from models.bundle import ModelBundle, library_versions
 from models.cells import Cell, CellRows, cells_of, rows_of
+from models.climatology import Climatology
 from models.config import BoostingConfig, LogisticConfig, MixtureConfig, ModelConfig
-from models.forecast import Driver, Forecast, forecast
+from models.forecast import Driver, ExpertShare, Forecast, forecast
 from models.logistic import PenalisedLogistic
 from models.mixture import Path, PathState, Snapshot, initial_state, run_path
+from models.regression import SignalRegression
+from models.rules import ClaimRules
 from models.scores import (
     Reliability,
     brier_score,
@@ -21,7 +24,10 @@ __all__ = [
     "BoostingConfig",
     "Cell",
     "CellRows",
+    "ClaimRules",
+    "Climatology",
     "Driver",
+    "ExpertShare",
     "Forecast",
     "LogisticConfig",
     "MixtureConfig",
@@ -31,6 +37,7 @@ __all__ = [
     "PathState",
     "PenalisedLogistic",
     "Reliability",
+    "SignalRegression",
     "SmallBoosting",
     "Snapshot",
     "brier_score",

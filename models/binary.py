@@ -25,7 +25,7 @@ class BinaryClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return (n, 2) probabilities of the classes."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype="float64", reset=False)
+        X = validate_data(self, X, dtype="float64", reset=False, ensure_all_finite=self._finite())
         p = 1.0 / (1.0 + np.exp(-self.margin(X) - self.intercept_))
         return np.column_stack([1.0 - p, p])
 
@@ -34,10 +34,16 @@ class BinaryClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         likelier = (self.predict_proba(X)[:, 1] > 0.5).astype(int)
         return self.classes_[likelier]
 
+    def _finite(self) -> bool | str:
+        """Return how scikit-learn shall check X."""
+        return "allow-nan" if self.__sklearn_tags__().input_tags.allow_nan else True
+
     def _validated(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return X, y as 0 and 1, and the weights; set ``classes_``.
+
+        X may have holes where the tags say so.
 
         Raises
         ------
@@ -47,7 +53,7 @@ class BinaryClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         from sklearn.utils.multiclass import check_classification_targets
         from sklearn.utils.validation import _check_sample_weight
 
-        X, y = validate_data(self, X, y, dtype="float64")
+        X, y = validate_data(self, X, y, dtype="float64", ensure_all_finite=self._finite())
         check_classification_targets(y)
         weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self.classes_, target = np.unique(y, return_inverse=True)

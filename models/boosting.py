@@ -1,7 +1,8 @@
-"""A small, strongly regularised LightGBM classifier."""
+"""Small, strongly regularised LightGBM classifiers, averaged over seeds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -16,11 +17,14 @@ class SmallBoosting(BinaryClassifier):
     ----------
     trees, leaves, learning_rate, feature_share, l2 : as in LightGBM.
     least_outcomes_in_leaf : effective outcomes (sum of weights) in a leaf.
-    seed : of the feature sampling.
+    seed : of the first model's feature sampling; the others count on from it.
+    seeds : models whose log-odds are averaged: which features a tree was shown is luck.
+    signs : of the effect of each feature, where one is stated: 1, -1, or 0 for either; None for
+        0 throughout. Trees keep to them (LightGBM's monotone constraints).
 
     Attributes
     ----------
-    booster_ : LightGBM's native model.
+    boosters_ : LightGBM's native models, one a seed.
     intercept_ : float, log-odds of the weighted training outcomes, where boosting starts.
     """
 
@@ -33,6 +37,8 @@ class SmallBoosting(BinaryClassifier):
         feature_share: float = 0.5,
         l2: float = 10.0,
         seed: int = 7,
+        seeds: int = 3,
+        signs: Sequence[int] | None = None,
     ) -> None:
         self.trees = trees
         self.leaves = leaves
@@ -41,6 +47,8 @@ class SmallBoosting(BinaryClassifier):
         self.feature_share = feature_share
         self.l2 = l2
         self.seed = seed
+        self.seeds = seeds
+        self.signs = signs
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit on rows whose outcomes are known; one thread, deterministic.
@@ -54,11 +62,14 @@ class SmallBoosting(BinaryClassifier):
         Raises
         ------
         ValueError
-            For fewer or more than two classes, or values that are not finite.
+            For fewer or more than two classes, values that are not finite, or signs of another
+            number of features.
         """
         import lightgbm
 
         X, target, weight = self._validated(X, y, sample_weight)
+        if self.signs is not None and len(self.signs) != X.shape[1]:
+            raise ValueError(f"signs: needed one a feature, {X.shape[1]}; found {len(self.signs)}")
         settings = {
             "objective": "binary",
             "num_leaves": self.leaves,
@@ -75,18 +86,27 @@ class SmallBoosting(BinaryClassifier):
             "num_threads": 1,
             "verbosity": -1,
         }
+        if self.signs is not None and any(self.signs):
+            settings["monotone_constraints"] = list(self.signs)
         binned = lightgbm.Dataset(X, target, weight=weight, params=settings, free_raw_data=True)
         average = float(np.average(target, weights=weight))
         self.intercept_ = float(np.log(average / (1 - average)))
-        self.booster_ = lightgbm.train(settings, binned, num_boost_round=self.trees)
+        self.boosters_ = [
+            lightgbm.train(
+                {**settings, "feature_fraction_seed": self.seed + i},
+                binned,
+                num_boost_round=self.trees,
+            )
+            for i in range(self.seeds)
+        ]
         return self
 
     def contributions(self, X: np.ndarray) -> np.ndarray:
-        """Return (n, f) what each feature adds to the log-odds (tree SHAP)."""
-        parts = self.booster_.predict(X, pred_contrib=True, num_threads=1)
-        return np.asarray(parts)[:, :-1]
+        """Return (n, f) what each feature adds to the log-odds (tree SHAP, seeds averaged)."""
+        parts = [b.predict(X, pred_contrib=True, num_threads=1) for b in self.boosters_]
+        return np.asarray(np.mean(parts, axis=0))[:, :-1]
 
     def margin(self, X: np.ndarray) -> np.ndarray:
-        """Return (n,) the log-odds against where boosting started."""
-        raw = self.booster_.predict(X, raw_score=True, num_threads=1)
-        return np.asarray(raw) - self.intercept_
+        """Return (n,) the log-odds against where boosting started, seeds averaged."""
+        raw = [b.predict(X, raw_score=True, num_threads=1) for b in self.boosters_]
+        return np.asarray(np.mean(raw, axis=0)) - self.intercept_

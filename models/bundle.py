@@ -4,6 +4,7 @@
 
     manifest.json            sha256 of every other file; its own sha256 is the bundle's digest
     bundle.json              configuration, cells, feature names, digests, versions
+    carried.json             what the signals carry to the last refit
     cells/BTC_5d.json        snapshots of a cell: fitted numbers, state of the mixture
     trees/BTC_5d/2025-04-01.txt    LightGBM's native text
 
@@ -25,15 +26,21 @@ from typing import Any
 import numpy as np
 
 from features import Dataset
+from models.abstention import unlike_any_seen
+from models.calibration import CalibrationState
 from models.cells import Cell
 from models.config import ModelConfig
 from models.experts import Expert
-from models.forecast import Forecast, forecast
+from models.forecast import Forecast, forecast, speaking_on
+from models.guard import GuardState
 from models.mixture import PathState, Snapshot
-from models.online import cell_rows, online_rows
+from models.online import SignalPath, cell_rows, online_rows
+from models.recent import Carried
 from sources.errors import IntegrityError, SchemaError, UnknownNameError
 
-FORMAT = 2
+FORMAT = 3
+"""Another one where files change, or a formula of the signals, whose sums the bundle carries."""
+
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "pandas")
 
 
@@ -56,6 +63,8 @@ class ModelBundle:
     data_digest : sha256 of the rows training read.
     versions : library -> version at training.
     digest : sha256 of the manifest once saved or loaded, else empty.
+    carried : what the signals carry to the last refit, so that a day since then needs
+        no walk through all days; the numbers are the same without.
     """
 
     config: ModelConfig
@@ -66,6 +75,7 @@ class ModelBundle:
     data_digest: str
     versions: Mapping[str, str] = field(default_factory=library_versions)
     digest: str = ""
+    carried: Carried | None = None
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -131,13 +141,43 @@ class ModelBundle:
                 expected=f"the {len(self.names)} features of the model",
                 found=f"{len(dataset.names)}, missing {lost}, unknown {new}",
             )
-        online = online_rows(dataset, cells, self.config)
+        rows, path = self._recent(dataset, cells, as_of)
+        online = online_rows(rows, cells, self.config, path)
+        assets = dict.fromkeys(cell.asset for cell in cells)
+        unlike = {asset: self._unlike_any_seen(dataset, asset, as_of) for asset in assets}
         found: dict[Cell, Forecast | None] = {}
         for cell in cells:
-            rows = cell_rows(dataset, cell, online, self.config)
-            made = forecast(rows, self.snapshots[cell], as_of, self.config)
+            here = cell_rows(rows, cell, online, self.config)
+            strange = unlike[cell.asset]
+            made = forecast(here, self.snapshots[cell], as_of, self.config, strange)
             found[cell] = None if made is None else made[0]
         return found
+
+    def _unlike_any_seen(self, dataset: Dataset, asset: str, as_of: np.datetime64) -> str | None:
+        """Say what of the classifiers' features is unlike all its past, up to a day."""
+        limits, chosen = self.config.abstention, self.config.classifier_features
+        if limits is None:
+            return None
+        end = int(np.searchsorted(dataset.days.to_numpy("datetime64[D]"), as_of, "right"))
+        read = [i for i, name in enumerate(self.names) if chosen is None or name in chosen]
+        values = dataset.values[:end, dataset.assets.index(asset), read]
+        names = [self.names[i] for i in read]
+        return unlike_any_seen(values, names, widths=limits.widths, least_days=limits.least_days)
+
+    def _recent(
+        self, dataset: Dataset, cells: Sequence[Cell], as_of: np.datetime64
+    ) -> tuple[Dataset, SignalPath | None]:
+        """Return the rows that tell the forecasts of a day, and the signals where known so."""
+        if self.carried is None or self.config.signals is None:
+            return dataset, None
+        speaking = [speaking_on(self.snapshots[cell], as_of) for cell in cells]
+        spoke = [snapshot.fit_as_of for snapshot in speaking if snapshot is not None]
+        if not spoke or len(spoke) < len(speaking):
+            return dataset, None
+        recent = self.carried.recent(dataset, min(spoke), as_of)
+        if recent is None:
+            return dataset, None
+        return recent, self.carried.path(dataset, recent, self.config.signals)
 
     def save(self, directory: FilePath) -> ModelBundle:
         """Write the bundle to an empty or new directory; return it with its digest."""
@@ -161,6 +201,8 @@ class ModelBundle:
             "versions": dict(self.versions),
         }
         write("bundle.json", _json(head))
+        if self.carried is not None:
+            write("carried.json", _json(self.carried.to_json()))
         for cell, snapshots in self.snapshots.items():
             kept: list[dict[str, Any]] = []
             for snapshot in snapshots:
@@ -176,6 +218,7 @@ class ModelBundle:
                         "fit_as_of": str(snapshot.fit_as_of),
                         "experts": experts,
                         "state": _state_to_json(snapshot.state),
+                        "calibration": snapshot.calibration and snapshot.calibration.to_json(),
                     }
                 )
             write(f"cells/{cell}.json", _json(kept))
@@ -211,6 +254,7 @@ class ModelBundle:
                         for e in kept["experts"]
                     ),
                     _state_from_json(kept["state"]),
+                    kept["calibration"] and CalibrationState.from_json(kept["calibration"]),
                 )
                 for kept in json.loads(files[f"cells/{cell}.json"])
             )
@@ -223,6 +267,9 @@ class ModelBundle:
             data_digest=head["data_digest"],
             versions=head["versions"],
             digest=found,
+            carried=Carried.from_json(json.loads(files["carried.json"]))
+            if "carried.json" in files
+            else None,
         )
 
 
@@ -244,6 +291,7 @@ def _state_to_json(state: PathState) -> dict[str, Any]:
         "pending_days": [str(day) for day in state.pending_days],
         "pending": state.pending.tolist(),
         "reference": None if state.reference is None else _state_to_json(state.reference),
+        "guard": None if state.guard is None else state.guard.to_json(),
     }
 
 
@@ -257,6 +305,7 @@ def _state_from_json(kept: Mapping[str, Any]) -> PathState:
         pending_days=np.array(kept["pending_days"], dtype="datetime64[D]"),
         pending=np.array(kept["pending"], dtype="float64").reshape(-1, len(losses)),
         reference=None if kept["reference"] is None else _state_from_json(kept["reference"]),
+        guard=None if kept["guard"] is None else GuardState.from_json(kept["guard"]),
     )
 
 

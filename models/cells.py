@@ -60,6 +60,15 @@ class CellRows:
         rows: np.ndarray = self.usable & (self.known_on <= as_of) & ~np.isnan(self.outcome)
         return rows
 
+    def settled_in_time(self, first: np.datetime64, count: int) -> np.ndarray:
+        """Return (h + count,) outcomes from h days before ``first``; NaN if known after h days."""
+        h = self.cell.horizon_days
+        there = self.usable & (self.known_on <= self.days + np.timedelta64(h, "D"))
+        # No forecast is older than the rows, so what lies before them is not missed.
+        known = np.concatenate([np.full(h, np.nan), np.where(there, self.outcome, np.nan)])
+        begin = int(np.searchsorted(self.days, first))
+        return known[begin : begin + h + count]
+
     def complete(self) -> np.ndarray:
         """Return (n,) bool: rows with every feature present."""
         rows: np.ndarray = self.usable & np.isfinite(self.features).all(axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features import FeatureConfig
 
@@ -53,9 +53,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "flow": tuple(f"flow_pressure_{k}s" for k in (5, 10, 20, 40)),
     "highs": tuple(f"high_decay_{k}s" for k in (5, 10, 20, 40)),
     "nearness": ("nearness_log_all_time", "nearness_log_52w"),
-    "small": tuple(f"small_scaled_{k}s" for k in (5, 20, 60, 120)),
+    "small": (
+        *(f"small_scaled_{k}s" for k in (5, 20, 60, 120)),
+        *(f"small_pressure_{k}s" for k in (10, 40)),
+    ),
     "relative": tuple(f"relative_scaled_{k}s" for k in (20, 60, 120)),
-    "credit": tuple(f"credit_scaled_{k}s" for k in (5, 20, 60)),
+    "credit": (
+        *(f"credit_scaled_{k}s" for k in (5, 20, 60)),
+        *(f"credit_pressure_{k}s" for k in (10, 40)),
+    ),
     "large": tuple(f"large_scaled_{k}s" for k in (5, 20, 60, 120)),
     "breadth": (
         "breadth_above_50s", "breadth_above_200s", "breadth_net_highs_10s",
@@ -70,9 +76,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Signals that compete for belief, each at alternative scales, by the name of a group."""
 
 WEIGHTS = {
+    # The claims that the project is about: highs (C1 to C5), flows (C6), a common driver (C11).
+    **dict.fromkeys(("highs", "driver"), 3.0),
+    "flow": 2.0,
     # Groups that no claim names, and interactions, have to work harder to be believed.
+    **dict.fromkeys(("own", "dispersion", "high x flow", "momentum x dispersion"), 0.5),
     **dict.fromkeys(("nearness", "relative", "large", "rates", "vix", "credit"), 0.33),
-    **dict.fromkeys(("high x flow", "momentum x dispersion"), 0.5),
     **dict.fromkeys(("high x breadth", "high x liquidity"), 0.25),
 }
 
@@ -93,10 +102,11 @@ class SignalConfig(_Frozen):
     """Deviation of an asset's coefficient from the one that all share."""
     nothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Prior of no signal at all, within one average; the gate and the mixture doubt besides."""
-    discounts: tuple[float, float] = (1.0, 0.9985)
-    """Daily fading of evidence, slow and fast; the gate weighs both."""
-    gate_prior: tuple[float, float, float] = (0.1, 0.675, 0.225)
-    gate_redeal: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    discounts: tuple[float, float] = (1.0, 0.996)
+    """Daily fading of evidence, slow and fast; the gate weighs both. The fast half-life, 173 days,
+    is far from the slow one, so that the gate can tell them apart soon after a relation turns."""
+    gate_prior: tuple[float, float, float] = (0.06, 0.75, 0.19)
+    gate_redeal: tuple[float, float, float] = (0.5, 0.26, 0.24)
     gate_share: Annotated[float, Field(ge=0, lt=1)] = 1 / 3650
     """Share of the gate's weight dealt out again each day: a relation ends once in ten years."""
     drift_deviation: Annotated[float, Field(gt=0, le=1)] = 0.02
@@ -128,6 +138,41 @@ class MixtureConfig(_Frozen):
     """Learning rate times the horizon: the rate is ``rate / h``."""
 
 
+class CalibrationConfig(_Frozen):
+    """Calibrators of the mixture; what their priors leave is belief in the mixture as it is."""
+
+    factors: tuple[Annotated[float, Field(gt=0, le=4)], ...] = (0.5, 0.7, 1.25, 2.0)
+    """Of the log-odds against the base rate: temperatures 2, 1.43, 0.8 and 0.5."""
+    factor_priors: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.005, 0.05, 0.2, 0.005)
+    isotonic_prior: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    venn_abers_prior: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    tally_prior: Annotated[float, Field(gt=0)] = 1.0
+    """Outcomes' worth of belief, at each tenth of log-odds, that the frequency is the forecast."""
+
+    @model_validator(mode="after")
+    def _as_it_is_has_most(self) -> CalibrationConfig:
+        if len(self.factors) != len(self.factor_priors):
+            raise ValueError(
+                f"needed a prior for each of {len(self.factors)} factors; "
+                f"found {len(self.factor_priors)}"
+            )
+        others = sum(self.factor_priors) + self.isotonic_prior + self.venn_abers_prior
+        if others > 0.5:
+            raise ValueError(f"needed priors of calibrators up to 0.5 in all; found {others:g}")
+        return self
+
+
+class AbstentionConfig(_Frozen):
+    """Limits beyond which a forecast is withheld; see :mod:`models.abstention`."""
+
+    widths: Annotated[float, Field(gt=0)] = 0.25
+    """An input may lie so much of its past range beyond it."""
+    least_days: Annotated[int, Field(ge=1)] = 365
+    """Days that an input must have been there before its range says anything."""
+    opposite_pulls: Annotated[float, Field(gt=0)] = 0.05
+    """Experts may pull both ways from the base rate by so much log-odds, under their weights."""
+
+
 class ModelConfig(_Frozen):
     """Everything that decides what a forecast is, but for the data."""
 
@@ -139,6 +184,8 @@ class ModelConfig(_Frozen):
     classifier_features: tuple[str, ...] | None = CLASSIFIER_FEATURES
     """Features the classifiers are fitted on, of those the dataset has; all if None."""
     mixture: MixtureConfig = MixtureConfig()
+    calibration: CalibrationConfig | None = CalibrationConfig()
+    abstention: AbstentionConfig | None = AbstentionConfig()
     least_labels: Annotated[int, Field(ge=30)] = 365
     """Labels known before an expert is fitted; until then climatology speaks alone."""
     refit_months: Annotated[int, Field(ge=1, le=12)] = 3

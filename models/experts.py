@@ -16,12 +16,16 @@ import numpy as np
 
 from models.boosting import SmallBoosting
 from models.cells import CellRows
+from models.claims import signs_of
 from models.config import ModelConfig
 from models.logistic import PenalisedLogistic
 from models.predictive import shift_of_odds, spread_of
 
 Model = PenalisedLogistic | SmallBoosting
 Centres = dict[str, tuple[np.ndarray, np.ndarray]]
+
+SEAM = "\f\n"
+"""Between the models of several seeds in one text; LightGBM's own text has no form feed."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Expert:
         model = self.model
         if isinstance(model, SmallBoosting):
             learned = {"params": model.get_params(), "intercept": model.intercept_}
-            return learned, model.booster_.model_to_string()
+            return learned, SEAM.join(booster.model_to_string() for booster in model.boosters_)
         return {
             "params": model.get_params(),
             "center": model.center_.tolist(),
@@ -54,8 +58,9 @@ class Expert:
             import lightgbm
 
             model = SmallBoosting(**state["params"])
-            model.booster_ = lightgbm.Booster(model_str=trees)
-            model.n_features_in_ = model.booster_.num_feature()
+            texts = (trees or "").split(SEAM)
+            model.boosters_ = [lightgbm.Booster(model_str=text) for text in texts]
+            model.n_features_in_ = model.boosters_[0].num_feature()
         else:
             model = PenalisedLogistic(**state["params"])
             model.center_ = np.array(state["center"], dtype="float64")
@@ -96,7 +101,9 @@ def fit_experts(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> tu
         logistic = PenalisedLogistic(**config.logistic.model_dump())
         experts.append(Expert("logistic", logistic))
     if config.boosting is not None:
-        boosting = SmallBoosting(**config.boosting.model_dump(), seed=config.seed)
+        boosting = SmallBoosting(
+            **config.boosting.model_dump(), seed=config.seed, signs=list(signs_of(rows.names))
+        )
         experts.append(Expert("boosting", boosting))
     for expert in experts:
         expert.model.fit(rows.features[train], outcome, sample_weight=weight)

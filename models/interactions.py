@@ -7,28 +7,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.carried import delayed
+
 PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    # C6: highs with inflows.
-    "high x flow": tuple(("high_decay_20s", f"flow_pressure_{k}s") for k in (10, 40)),
     # Momentum counts more, or less, when constituents move apart.
-    "momentum x dispersion": tuple((f"small_scaled_{k}s", "dispersion_log") for k in (20, 60, 120)),
+    "momentum x dispersion": (
+        ("small_pressure_40s", "dispersion_log"),
+        *((f"small_scaled_{k}s", "dispersion_log") for k in (20, 120)),
+    ),
     # C7: highs with weak breadth.
     "high x breadth": (("high_decay_20s", "breadth_negative_252s"),),
     # C8, C13: highs in loose and in tight liquidity.
     "high x liquidity": (("high_decay_20s", "liquidity_scaled_13w"),),
-}  # fmt: skip
+}
 """Group -> pairs of features whose standardised values are multiplied."""
 
-GATED = tuple(
-    (f"high_decay_{f}s", f"flow_pressure_{k}s") for f in (10, 20, 40) for k in (10, 20, 40)
-)
-"""A decaying high that counts only while there is inflow (C6), in the group ``high x flow``."""
+FRESH = tuple((f"high_decay_{f}s", f"flow_pressure_{k}s") for f in (10, 20, 40) for k in (10, 40))
+"""A decaying high times the flow (C6), in the group ``high x flow``: without a high the flow counts
+nothing, so the high is taken as it is, from 0 to 1, and not about its mean."""
 
-DRIVERS = (
-    ("liquidity_scaled_4w", "credit_scaled_20s", "relative_scaled_20s"),
-    ("liquidity_scaled_13w", "credit_scaled_60s", "relative_scaled_60s"),
-)
-"""C11: liquidity, credit and small caps together show what moves both, at two speeds."""
+GATED = tuple((f"high_decay_{f}s", f"flow_pressure_{k}s") for f in (20, 40) for k in (10, 40))
+"""A decaying high that counts only while there is inflow, and then in full, in the same group."""
+
+DRIVERS: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "appetite": (("credit_pressure_40s", "small_pressure_40s"), 0),
+    "appetite 7 days ago": (("credit_pressure_40s", "small_pressure_40s"), 7),
+    "appetite and liquidity": (
+        ("liquidity_scaled_13w", "credit_pressure_40s", "small_pressure_40s"), 0,
+    ),
+}  # fmt: skip
+"""C11: what moves credit and small caps together, and liquidity, as of so many days ago."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,6 @@ class Signals:
     names: tuple[str, ...]
     groups: tuple[str, ...]
     values: np.ndarray
-
-
-def delayed(values: np.ndarray, days: int) -> np.ndarray:
-    """Return what was there so many rows ago; NaN before."""
-    late = np.full(values.shape, np.nan)
-    late[days:] = values[: len(values) - days]
-    return late
 
 
 def with_interactions(plain: Signals, z: np.ndarray) -> Signals:
@@ -57,6 +58,10 @@ def with_interactions(plain: Signals, z: np.ndarray) -> Signals:
     """
     at = {name: i for i, name in enumerate(plain.names)}
     made: list[tuple[str, str, np.ndarray]] = []
+    for fresh, by in FRESH:
+        if fresh in at and by in at:
+            product = plain.values[:, :, at[fresh]] * z[:, :, at[by]]
+            made.append(("high x flow", f"{fresh} with {by}", product))
     for gated, by in GATED:
         if gated in at and by in at:
             flow = plain.values[:, :, at[by]]
@@ -67,17 +72,10 @@ def with_interactions(plain: Signals, z: np.ndarray) -> Signals:
             if one in at and other in at:
                 product = z[:, :, at[one]] * z[:, :, at[other]]
                 made.append((group, f"{one} x {other}", product))
-    drivers = [parts for parts in DRIVERS if all(part in at for part in parts)]
-    levels = [_together(z, [at[part] for part in parts]) for parts in drivers]
-    for parts, level in zip(drivers, levels, strict=True):
-        speed = parts[0].removeprefix("liquidity_scaled_")
-        made.append(("driver", f"driver_{speed}", level))
-        made.append(("driver", f"driver_{speed} 14 days ago", delayed(level, 14)))
-    if levels:
-        slow = levels[-1]
-        made.append(("driver", "driver over 91 days", (slow + delayed(slow, 91)) / 2))
-        month = (slow + delayed(slow, 14) + delayed(slow, 28)) / 3
-        made.append(("driver", "driver over 28 days", month))
+    for name, (parts, days) in DRIVERS.items():
+        if all(part in at for part in parts):
+            level = _together(z, [at[part] for part in parts])
+            made.append(("driver", name, delayed(level, days) if days else level))
     if not made:
         return plain
     return Signals(

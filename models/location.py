@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.carried import before, running
 from models.config import SignalConfig
 
 START_DAYS = 50.0
@@ -44,20 +45,6 @@ class LocationScores:
         a, b = np.where(self.known, a, 0.0), np.where(self.known, b, 0.0)
         q, c = self.weights(self.known.sum(axis=1))
         return q * ((a * b).sum(axis=1) - c * a.sum(axis=1) * b.sum(axis=1))
-
-
-def running(values: np.ndarray, discount: float = 1.0) -> np.ndarray:
-    """Return discounted sums over rows up to t, t included."""
-    if discount == 1.0:
-        return np.cumsum(values, axis=0)
-    from scipy.signal import lfilter
-
-    return np.asarray(lfilter([1.0], [1.0, -discount], values, axis=0))
-
-
-def before(values: np.ndarray) -> np.ndarray:
-    """Shift by a row: what was there before t."""
-    return np.concatenate([np.zeros_like(values[:1]), values[:-1]])
 
 
 def location_scores(z: np.ndarray, tail: float) -> LocationScores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +12,12 @@ from models.cells import CellRows
 from models.climatology import base_rate
 from models.config import ModelConfig
 from models.experts import Expert, expert_centres, expert_names, speaks
+from models.guard import Guarded, GuardState, guarded
 from models.predictive import centre_of, chance_of
 from models.scores import log_loss
+
+if TYPE_CHECKING:
+    from models.calibration import CalibrationState
 
 DAY = np.timedelta64(1, "D")
 
@@ -35,6 +40,7 @@ class PathState:
     pending_days : (m,) datetime64[D], forecasts made before ``as_of`` whose outcome was not known.
     pending : (m, k) the experts' probabilities on those days.
     reference : the state at threshold 0, for a cell of another threshold.
+    guard : of climatology against the rest; None where there is a reference.
     """
 
     as_of: np.datetime64
@@ -44,6 +50,7 @@ class PathState:
     pending_days: np.ndarray
     pending: np.ndarray
     reference: PathState | None = None
+    guard: GuardState | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Snapshot:
     fit_as_of: np.datetime64
     experts: tuple[Expert, ...]
     state: PathState
+    calibration: CalibrationState | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Path:
     probability : (n,) the mixture.
     lower, upper : (n,) interval of the probability.
     informed : (n,) bool: there was somebody but climatology to speak.
+    level : the path at threshold 0, for a cell of another threshold.
+    shift : (n,) log-odds that calibration added, or None before calibration.
     """
 
     names: tuple[str, ...]
@@ -78,6 +88,8 @@ class Path:
     lower: np.ndarray
     upper: np.ndarray
     informed: np.ndarray
+    level: Path | None = None
+    shift: np.ndarray | None = None
 
 
 def prior_weights(config: ModelConfig) -> np.ndarray:
@@ -110,6 +122,7 @@ def initial_state(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> 
         pending_days=np.array([], dtype="datetime64[D]"),
         pending=np.empty((0, count)),
         reference=None if rows.reference is None else initial_state(rows.reference, as_of, config),
+        guard=GuardState.fresh(rows.cell.horizon_days) if rows.reference is None else None,
     )
 
 
@@ -125,14 +138,15 @@ def run_path(
     ``fits`` are the days on which experts were fitted, the first of them
     ``start.as_of``; experts speak from their day until the next.
 
-    The mixture weighs expert k on day t by ``prior_k exp(-rate/h * loss_k)``,
-    with ``loss_k`` its cumulative log loss over forecasts of this path whose
-    outcome was known at T(t): a label enters h days after its forecast, when
+    All but climatology are mixed into a leader, expert k on day t by
+    ``prior_k exp(-rate/h * loss_k)`` with ``loss_k`` its cumulative log loss over forecasts of
+    this path whose outcome was known at T(t): a label enters h days after its forecast, when
     it can be known, and never before. An expert that cannot speak on a row
     says the base rate there, and so learns nothing from it.
 
-    At h = 1 and rate 1 the total loss exceeds that of climatology by at most
-    ``ln(1 / prior) = ln 2`` nats, whatever happens: log loss is 1-mixable.
+    The guard (:mod:`models.guard`) then weighs the leader against climatology. At threshold 0
+    the total loss exceeds that of climatology by at most ``h ln(1 / prior)`` nats, ``h ln 2``
+    at a prior of one half, whatever happens and whatever the leader is: a theorem, proved there.
 
     At a threshold other than 0 the experts' moves of the centre and their
     weights are those of threshold 0, so that the probability falls as the
@@ -140,9 +154,9 @@ def run_path(
 
     References
     ----------
-    Vovk (1990), Aggregating strategies; Cesa-Bianchi and Lugosi (2006),
-    Prediction, learning, and games, ch. 2-3; Joulani, Gyorgy and Szepesvari
-    (2013), Online learning under delayed feedback.
+    Vovk (1990), Aggregating strategies; Weinberger and Ordentlich (2002), On delayed
+    prediction of individual sequences; Joulani, Gyorgy and Szepesvari (2013), Online learning
+    under delayed feedback.
     """
     names = expert_names(config)
     span = (rows.days >= start.as_of) & (rows.days <= through)
@@ -151,10 +165,19 @@ def run_path(
     rate = base_rate(hits, total, rows.cell.horizon_days)
     probability = _probabilities(rows, np.flatnonzero(span), rate, fits, through, config)
     references: list[PathState] | list[None] = [None] * len(fits)
+    guard: Guarded | None = None
+    level: Path | None = None
     if rows.reference is None or start.reference is None:
         losses = _cumulative_losses(rows, start, days, probability)
         scale = config.mixture.rate / rows.cell.horizon_days
-        weight = _weights(losses, prior_weights(config), scale)
+        prior = prior_weights(config)
+        inner = _weights(losses, _without_climatology(prior), scale)
+        leader = rate + (inner * (probability - rate[:, None])).sum(axis=1)
+        settled = rows.settled_in_time(start.as_of, len(days))
+        before = start.guard or GuardState.fresh(rows.cell.horizon_days)
+        guard = guarded(before, leader, rate, settled, float(prior[0]))
+        weight = guard.trust[:, None] * inner
+        weight[:, 0] += 1 - guard.trust
     else:
         level, references = run_path(rows.reference, start.reference, fits, through, config)
         losses, weight = np.zeros(probability.shape), level.weight
@@ -162,9 +185,9 @@ def run_path(
     mixed = rate + (weight * (probability - rate[:, None])).sum(axis=1)
     lower, upper = _interval(mixed, probability, weight, total, rows.cell.horizon_days, config)
     informed = speaks(rows, fits, days, span)
-    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed)
+    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed, level)
     states = [
-        _state_at(rows, start, path, hits, total, losses, day, reference)
+        _state_at(rows, start, path, hits, total, losses, day, reference, guard)
         for (day, _), reference in zip(fits, references, strict=True)
     ]
     return path, states
@@ -230,8 +253,16 @@ def _cumulative_losses(
     return _accumulated(start.losses, _entered(rows.known_on[row][fresh], days, loss))
 
 
+def _without_climatology(prior: np.ndarray) -> np.ndarray:
+    """Return the prior weights within the leader; climatology leads where it is alone."""
+    if len(prior) == 1:
+        return prior
+    rest = np.concatenate([[0.0], prior[1:]])
+    return rest / rest.sum()
+
+
 def _weights(losses: np.ndarray, prior: np.ndarray, rate: float) -> np.ndarray:
-    score = np.log(prior) - rate * losses
+    score = np.log(prior, where=prior > 0, out=np.full(prior.shape, -np.inf)) - rate * losses
     score -= score.max(axis=1, keepdims=True)
     raw = np.exp(score)
     return raw / raw.sum(axis=1, keepdims=True)
@@ -269,6 +300,7 @@ def _state_at(
     losses: np.ndarray,
     day: np.datetime64,
     reference: PathState | None,
+    guard: Guarded | None,
 ) -> PathState:
     at = int(np.searchsorted(path.days, day))
     made = np.concatenate([start.pending_days, path.days[:at]])
@@ -284,4 +316,5 @@ def _state_at(
         pending_days=made[open_],
         pending=forecast[open_],
         reference=reference,
+        guard=None if guard is None else guard.state_at(at),
     )

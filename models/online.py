@@ -8,25 +8,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from features import Dataset
+from models.carried import running
 from models.cells import Cell, CellRows, OnlineRows, rows_of
+from models.claims import asserted
 from models.config import ModelConfig, SignalConfig
 from models.interactions import Signals, with_interactions
-from models.location import drift, location_scores, running, without_index
+from models.location import drift, location_scores, without_index
 from models.signals import coefficients, gate, group_shares, persistence, standardised
 
+RULE_FEATURES = ("high_decay_20s", "flow_pressure_40s", "breadth_negative_252s")
+"""What :func:`models.claims.asserted` reads, in its order."""
 INDEX_RETURN = "small_return_1s"
 INDEX_GROUP = "small_cap_day"
 INDEX_HALFLIFE_SESSIONS = 15.0
 
 
 def online_rows(
-    dataset: Dataset, cells: Sequence[Cell], config: ModelConfig
+    dataset: Dataset,
+    cells: Sequence[Cell],
+    config: ModelConfig,
+    path: SignalPath | None = None,
 ) -> dict[tuple[str, int], OnlineRows]:
-    """Return what the signals and the rules say, by asset and horizon of the cells."""
+    """Return what the signals and the rules say, by asset and horizon of the cells.
+
+    ``path`` is what the signals say, where that is known already.
+    """
     if config.signals is None:
         return {}
-    horizons = sorted({cell.horizon_days for cell in cells})
-    path = signal_path(dataset, horizons, config.signals)
+    if path is None:
+        horizons = sorted({cell.horizon_days for cell in cells})
+        path = signal_path(dataset, horizons, config.signals)
     rule = _rule(dataset)
     found: dict[tuple[str, int], OnlineRows] = {}
     for cell in cells:
@@ -53,26 +64,15 @@ def cell_rows(
 
 
 def _rule(dataset: Dataset) -> np.ndarray:
-    """Return (t,) what the claims assert, from 0 to 1.
-
-    C1 and C4: a decaying high counts. C6: with outflow by half. C7: with weak breadth by half.
-    """
+    """Return (t,) what the claims assert on each day, from 0 to 1; 0 without highs."""
 
     def column(name: str) -> np.ndarray | None:
         if name not in dataset.names:
             return None
         return dataset.values[:, 0, dataset.names.index(name)]
 
-    high, flow = column("high_decay_20s"), column("flow_pressure_40s")
-    weak = column("breadth_negative_252s")
-    if high is None:
-        return np.zeros(len(dataset.days))
-    said = np.where(np.isfinite(high), high, 0.0)
-    if flow is not None:
-        said = np.where(flow < 0, said / 2, said)
-    if weak is not None:
-        said = np.where(weak > 0.4, said / 2, said)
-    return said
+    high, flow, weak = (column(name) for name in RULE_FEATURES)
+    return np.zeros(len(dataset.days)) if high is None else asserted(high, flow, weak)
 
 
 @dataclass(frozen=True)
@@ -94,20 +94,50 @@ class SignalPath:
     parts: Mapping[int, np.ndarray]
 
 
-def signal_path(dataset: Dataset, horizons: Sequence[int], config: SignalConfig) -> SignalPath:
+def signal_path(
+    dataset: Dataset,
+    horizons: Sequence[int],
+    config: SignalConfig,
+    index: np.ndarray | None = None,
+) -> SignalPath:
     """Walk all assets of a dataset through the days, learning from each as it is known.
 
     The assets of the dataset are the pool: evidence is shared between them, so
-    the same pool gives the same numbers, whatever is asked for.
+    the same pool gives the same numbers, whatever is asked for. ``index`` is
+    :func:`index_day` of the rows, where it is known already.
     """
-    usable = dataset.has_close
-    plain = _signals(dataset, config)
+    return walk_signals(
+        _signals(dataset, config),
+        dataset.has_close,
+        _returns(dataset),
+        index_day(dataset) if index is None else index,
+        horizons,
+        config,
+    )
+
+
+def walk_signals(
+    plain: Signals,
+    usable: np.ndarray,
+    returns: np.ndarray,
+    index_z: np.ndarray,
+    horizons: Sequence[int],
+    config: SignalConfig,
+) -> SignalPath:
+    """Walk through the days; the signals and the returns may come from anywhere.
+
+    Parameters
+    ----------
+    plain : the signals by themselves, row t known at T(t).
+    usable : (t, a) bool.
+    returns : (t, a) from t to t + 1 over the volatility known at T(t); NaN where there is none.
+    index_z : (t,) the index's return of the same day over its volatility; NaN where there is none.
+    """
     z, _, days = standardised(plain.values, usable)
     settled = np.where((days < 120)[:, None], np.nan, z)
     signals = with_interactions(plain, settled) if config.interactions else plain
-    returns = _returns(dataset)
     own = location_scores(returns, config.tail)
-    scores = without_index(own, _index_day(dataset))
+    scores = without_index(own, index_z)
     mu = drift(own, config)
     if not signals.names:
         nothing = np.zeros((*usable.shape, 0))
@@ -156,7 +186,7 @@ def _returns(dataset: Dataset) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _index_day(dataset: Dataset) -> np.ndarray:
+def index_day(dataset: Dataset) -> np.ndarray:
     """Return (t,) the small-cap return of day t + 1 over its volatility; NaN without a session.
 
     Row t is known at T(t + 1), as the crypto return of the row is.

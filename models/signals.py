@@ -18,8 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.carried import before, begun, delayed, left, running
 from models.config import SignalConfig
-from models.location import LocationScores, before, running
+from models.location import LocationScores
 
 CUT = 3.0
 """Standardised features are cut here: one wild day must not decide a forecast."""
@@ -57,11 +58,9 @@ def persistence(x: np.ndarray, usable: np.ndarray, horizon_days: int) -> np.ndar
     h = horizon_days
     if h == 1 or len(x) < h:
         return np.ones((x.shape[0], x.shape[2]))
-    total = np.cumsum(np.where(np.isfinite(x), x, 0.0), axis=0)
-    count = np.cumsum(np.isfinite(x), axis=0)
-    total[h:], count[h:] = total[h:] - total[:-h], count[h:] - count[:-h]
-    start = np.full(x.shape, np.nan)
-    start[h - 1 :] = x[: len(x) - h + 1]
+    total, count = running(np.where(np.isfinite(x), x, 0.0)), running(np.isfinite(x))
+    total, count = total - delayed(total, h, 0.0), count - delayed(count, h, 0.0)
+    start = delayed(x, h - 1)
     whole = (count == h) & np.isfinite(start) & usable[:, :, None]
     a, b = np.where(whole, start, 0.0), np.where(whole, total / h, 0.0)
     n = np.maximum(running(whole.sum(axis=1).astype("float64")), 1)
@@ -150,12 +149,13 @@ def gate(
     ratios = [np.zeros(len(mu))]
     ratios += [scores.product(s, rest) - 0.5 * scores.product(s, s) for s in signals]
     factor = np.exp(np.stack(ratios, axis=1))
-    weight, redeal = np.array(config.gate_prior), np.array(config.gate_redeal)
+    weight, redeal = begun(np.array(config.gate_prior)), np.array(config.gate_redeal)
     weights = np.empty_like(factor)
     for t in range(len(weights)):
         weights[t] = weight
         weight = weight * factor[t]
         weight = (1 - config.gate_share) * weight / weight.sum() + config.gate_share * redeal
+    left(weights)
     return weights
 
 

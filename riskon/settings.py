@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,7 +27,21 @@ class Settings(BaseSettings):
     """Comma-separated keys that may read the API; kept hashed once read."""
     crypto: str = ""
     """Comma-separated symbols that trade every day, beside those known."""
+    fred_api_key: SecretStr | None = None
+    """Key of FRED's API; without it macro series come from its charts, with declared lags."""
+    fred_url: str | None = None
+    fred_csv_url: str | None = None
+    funds: dict[str, dict[Literal["history", "holdings"], str]] = {}
+    """Funds beside those known, as JSON: ``{"IBIT": {"history": URL, "holdings": URL}}``."""
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
+    yahoo_url: str | None = None
+    stooq_url: str | None = None
+    stooq_api_key: SecretStr | None = None
+    klines_url: str | None = None
+    exchange: str = "kraken"
+    """ccxt's name of the exchange that crypto bars are asked of."""
+    exchange_quote: str = "USD"
+    exchange_url: str | None = None
 
     @property
     def more_crypto(self) -> tuple[str, ...]:
@@ -37,6 +52,25 @@ class Settings(BaseSettings):
     def market_directory(self) -> Path:
         """The market to read: as set, else ``home/market``."""
         return self.market or self.home / "market"
+
+    @property
+    def live_urls(self) -> dict[str, str]:
+        """Name of a live source -> where it is, where that is set."""
+        urls = {
+            "exchange": self.exchange_url,
+            "fred": self.fred_url,
+            "fred-csv": self.fred_csv_url,
+            "klines": self.klines_url,
+            "stooq": self.stooq_url,
+            "yahoo": self.yahoo_url,
+        }
+        return {name: url.rstrip("/") for name, url in urls.items() if url}
+
+    @property
+    def live_keys(self) -> dict[str, str]:
+        """Name of a live source -> its key in clear, where it is set."""
+        keys = {"fred": self.fred_api_key, "stooq": self.stooq_api_key}
+        return {name: key.get_secret_value() for name, key in keys.items() if key}
 
     @property
     def database(self) -> str:

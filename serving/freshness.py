@@ -7,13 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from features import REGISTRY, Dataset, Input
+from sources.publication import PUBLICATIONS, publication
 
 STALE_AFTER_DAYS = {
-    "crypto": 1.0,
-    "prices": 7.0,
-    "constituents": 7.0,
-    "flows": 10.0,
-    "macro": 14.0,
+    name: PUBLICATIONS[name].stale_after_days
+    for name in ("crypto", "prices", "constituents", "flows", "macro")
 }
 """Days, by folder of the market directory; ``crypto`` are prices of the crypto universe."""
 
@@ -23,7 +21,9 @@ def stale_inputs(inputs: Iterable[Input], crypto: Iterable[str]) -> tuple[str, .
     universe = {f"prices/{symbol}" for symbol in crypto}
     found: list[str] = []
     for read in inputs:
-        limit = STALE_AFTER_DAYS["crypto" if read.name in universe else read.name.split("/")[0]]
+        folder, _, series = read.name.partition("/")
+        declared = publication(folder, series, is_crypto=read.name in universe)
+        limit = declared.stale_after_days
         if read.age_days > limit:
             found.append(f"{read.name} is {read.age_days:.1f} days old, limit {limit:g}")
     return tuple(found)

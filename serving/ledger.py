@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from serving.database import Instant, metadata, reading, writing
-from serving.score import DataRead, InputAge, Score, ScoreDriver, ScoringModel
+from serving.score import DataRead, Explanation, InputAge, Score, ScoreDriver, ScoringModel
 from sources.errors import IntegrityError
 
 FORECASTS = Table(
@@ -70,7 +70,11 @@ GENESIS = "0" * 64
 """What the first row names as the hash of the row before it."""
 
 _HASHED = tuple(c.name for c in FORECASTS.columns if c.name != "row_hash")
-_INPUTS, _DRIVERS = TypeAdapter(tuple[InputAge, ...]), TypeAdapter(tuple[ScoreDriver, ...])
+_INPUTS = TypeAdapter(tuple[InputAge, ...])
+# The column held drivers alone, as a list, before experts were kept beside them.
+_EXPLANATION: TypeAdapter[Explanation | tuple[ScoreDriver, ...]] = TypeAdapter(
+    Explanation | tuple[ScoreDriver, ...]
+)
 
 Question = tuple[int, date, str, int, float]
 
@@ -219,11 +223,14 @@ def _row(score: Score) -> dict[str, Any]:
         "skill_certified": score.model.skill_certified,
         "data_digest": score.data.digest,
         "inputs": _INPUTS.dump_json(score.data.inputs).decode(),
-        "drivers": _DRIVERS.dump_json(score.drivers).decode(),
+        "drivers": Explanation(drivers=score.drivers, experts=score.experts).model_dump_json(),
     }
 
 
 def _score(row: Mapping[Any, Any]) -> Score:
+    kept = _EXPLANATION.validate_json(row["drivers"])
+    if not isinstance(kept, Explanation):
+        kept = Explanation(drivers=kept, experts=())
     return Score(
         **{
             name: row[name]
@@ -238,7 +245,8 @@ def _score(row: Mapping[Any, Any]) -> Score:
             skill_certified=row["skill_certified"],
         ),
         data=DataRead(digest=row["data_digest"], inputs=_INPUTS.validate_json(row["inputs"])),
-        drivers=_DRIVERS.validate_json(row["drivers"]),
+        drivers=kept.drivers,
+        experts=kept.experts,
     )
 
 

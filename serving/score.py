@@ -48,6 +48,22 @@ class ScoreDriver(_Frozen):
     contribution: float
 
 
+class ScoreExpert(_Frozen):
+    """What one expert said, its weight in the mixture that day, and the log-odds it moved."""
+
+    name: str
+    weight: Probability
+    probability: Probability
+    contribution: float
+
+
+class Explanation(_Frozen):
+    """What moved a score: its inputs, and the experts that spoke."""
+
+    drivers: tuple[ScoreDriver, ...]
+    experts: tuple[ScoreExpert, ...]
+
+
 class Score(_Frozen):
     """A probability that the asset rises by more than the threshold, or the reason for none.
 
@@ -59,6 +75,8 @@ class Score(_Frozen):
     horizon_days, threshold : the question; calendar days, and fractional return.
     probability, lower, upper : in [0, 1]; None exactly when ``abstained``.
     base_rate : climatology from labels known at T(as_of); None where the model knows none.
+    experts : who spoke, the heaviest first; none where it abstained, nor in rows of the
+        ledger that were written before experts were kept.
     """
 
     forecast_id: str
@@ -76,6 +94,7 @@ class Score(_Frozen):
     model: ScoringModel
     data: DataRead
     drivers: tuple[ScoreDriver, ...]
+    experts: tuple[ScoreExpert, ...] = ()
 
     @field_validator("issued_at")
     @classmethod
@@ -103,7 +122,7 @@ class Score(_Frozen):
 
     def to_row(self) -> dict[str, Any]:
         """Return the score as one flat row, for CSV: of its parts, what identifies them."""
-        row = self.model_dump(mode="json", exclude={"model", "data", "drivers"})
+        row = self.model_dump(mode="json", exclude={"model", "data", "drivers", "experts"})
         return {
             **row,
             "model_name": self.model.name,

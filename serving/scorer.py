@@ -14,7 +14,15 @@ from models import Cell, Forecast, ModelBundle
 from serving.champions import Champion
 from serving.freshness import stale_groups, stale_inputs
 from serving.ledger import Ledger
-from serving.score import DataRead, InputAge, Score, ScoreDriver, ScoringModel, forecast_id
+from serving.score import (
+    DataRead,
+    InputAge,
+    Score,
+    ScoreDriver,
+    ScoreExpert,
+    ScoringModel,
+    forecast_id,
+)
 from sources import Market, as_of_instant
 from sources.errors import DataUnavailableError, LookAheadError
 
@@ -270,6 +278,15 @@ class Scorer:
             drivers=tuple(
                 ScoreDriver(feature=d.feature, value=d.value, contribution=d.contribution)
                 for d in (said.drivers if said else ())
+            ),
+            experts=tuple(
+                ScoreExpert(
+                    name=e.name,
+                    weight=e.weight,
+                    probability=e.probability,
+                    contribution=e.contribution,
+                )
+                for e in (said.experts if said else ())
             ),
         )
 

@@ -6,7 +6,6 @@ simulated market is :mod:`sources.simulated`.
 
 from sources.calendars import (
     PUBLICATION_LAGS,
-    PublicationLag,
     as_of_instant,
     available_at_crypto,
     available_at_equity,
@@ -20,11 +19,13 @@ from sources.calendars import (
 from sources.errors import (
     AlreadyRunningError,
     DataUnavailableError,
+    EmptyFeedError,
     InsufficientHistoryError,
     IntegrityError,
     LookAheadError,
     ModelNotFoundError,
     PromotionRefusedError,
+    ProviderUnavailableError,
     RiskonError,
     SchemaError,
     StaleDataError,
@@ -33,6 +34,7 @@ from sources.errors import (
 )
 from sources.files import read_market, write_market
 from sources.market import CRYPTO_UNIVERSE, Market, Panel, known_at
+from sources.publication import PublicationLag
 from sources.revisions import PanelRevisions
 from sources.schemas import check_table
 
@@ -41,6 +43,7 @@ __all__ = [
     "PUBLICATION_LAGS",
     "AlreadyRunningError",
     "DataUnavailableError",
+    "EmptyFeedError",
     "InsufficientHistoryError",
     "IntegrityError",
     "LookAheadError",
@@ -49,6 +52,7 @@ __all__ = [
     "Panel",
     "PanelRevisions",
     "PromotionRefusedError",
+    "ProviderUnavailableError",
     "PublicationLag",
     "RiskonError",
     "SchemaError",

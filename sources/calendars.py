@@ -7,12 +7,13 @@ Everything leaves this module in microseconds; :func:`to_us` is the one place th
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from sources.publication import PUBLICATIONS, PublicationLag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,45 +27,10 @@ FIRST_DAY = pd.Timestamp("1950-01-01")
 _DAY = np.timedelta64(1, "D")
 
 
-@dataclass(frozen=True)
-class PublicationLag:
-    """How long after its event date a value is published.
-
-    Attributes
-    ----------
-    sessions : XNYS sessions after the event date, or after the next session where the date is
-        none (what is dated on a holiday is not published before the session after it);
-        0 is the date itself.
-    minutes : minutes after 00:00 UTC of that day.
-    days : calendar days, added before ``minutes``.
-    """
-
-    sessions: int
-    minutes: int
-    days: int = 0
-
-
 PUBLICATION_LAGS: Mapping[str, PublicationLag] = {
-    # Issuers post shares outstanding and NAV before the next session opens.
-    "flows": PublicationLag(1, 13 * 60),
-    # H.4.1: Wednesday levels, published Thursday 16:30 New York (21:30 UTC in winter).
-    "WALCL": PublicationLag(0, 21 * 60 + 30, days=1),
-    "WTREGEN": PublicationLag(0, 21 * 60 + 30, days=1),
-    # New York Fed: results of the day's operation, 13:15 New York.
-    "RRPONTSYD": PublicationLag(0, 18 * 60 + 30),
-    # H.15 and the series derived from it: next business day, 16:15 New York at the latest.
-    "DGS2": PublicationLag(1, 22 * 60),
-    "DGS10": PublicationLag(1, 22 * 60),
-    "T10Y2Y": PublicationLag(1, 22 * 60),
-    "T10YIE": PublicationLag(1, 22 * 60),
-    # New York Fed: next business day, 09:00 New York.
-    "EFFR": PublicationLag(1, 14 * 60),
-    # Cboe: the index closes at 16:15 New York.
-    "VIXCLS": PublicationLag(0, 21 * 60 + 20),
-    # H.10: on Mondays, for the week before; five sessions cover every weekday.
-    "DTWEXBGS": PublicationLag(5, 22 * 60),
-    # Any other daily or weekly macro series: the end of the next session's day in New York.
-    "macro": PublicationLag(1, 22 * 60),
+    name: row.lag
+    for name, row in PUBLICATIONS.items()
+    if row.lag is not None and name != "constituents"
 }
 """Publication lag of flows, of each known macro series, and of any other one (``macro``)."""
 
@@ -183,6 +149,22 @@ def available_at_flows(dates: Dates) -> pd.DatetimeIndex:
     (n,) datetime64[us, UTC].
     """
     return _published(PUBLICATION_LAGS["flows"], dates)
+
+
+def available_at_constituents(dates: Dates) -> pd.DatetimeIndex:
+    """Return when a fund's holdings of a day become known: 13:00 UTC, next session.
+
+    Parameters
+    ----------
+    dates : (n,) days without zone.
+
+    Returns
+    -------
+    (n,) datetime64[us, UTC].
+    """
+    lag = PUBLICATIONS["constituents"].lag
+    assert lag is not None
+    return _published(lag, dates)
 
 
 def available_at_macro(series: str, dates: Dates) -> pd.DatetimeIndex:

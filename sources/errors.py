@@ -5,7 +5,9 @@
     RiskonError
     ├── SchemaError (ValueError)          .source .column .row .expected .found   exit 3
     ├── DataUnavailableError              .source .as_of                 HTTP 503, exit 3
-    │   └── StaleDataError                .age_days .limit_days
+    │   ├── StaleDataError                .age_days .limit_days
+    │   ├── ProviderUnavailableError      .attempts .status .retry_at
+    │   └── EmptyFeedError
     ├── LookAheadError                    .feature .available_at .as_of           exit 3
     ├── InsufficientHistoryError          .needed .found                          exit 3
     ├── UnknownNameError (LookupError)    .kind .name .known             HTTP 422, exit 2
@@ -98,6 +100,34 @@ class StaleDataError(DataUnavailableError):
             source=source,
             as_of=as_of,
         )
+
+
+class ProviderUnavailableError(DataUnavailableError):
+    """A live source that did not answer, or answered that it will not."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        found: str,
+        attempts: int,
+        status: int | None = None,
+        retry_at: str | None = None,
+    ) -> None:
+        self.attempts, self.status, self.retry_at = attempts, status, retry_at
+        tries = f"{attempts} attempt{'s' if attempts != 1 else ''}"
+        later = "" if retry_at is None else f"; retry at {retry_at}"
+        super().__init__(
+            f"{source}: needed an answer; found {without_password(found)}, after {tries}{later}",
+            source=source,
+        )
+
+
+class EmptyFeedError(DataUnavailableError):
+    """A live source that answered without a row where there must be one."""
+
+    def __init__(self, source: str, *, expected: str, found: str) -> None:
+        super().__init__(f"{source}: needed {expected}; found {found}", source=source)
 
 
 class LookAheadError(RiskonError):

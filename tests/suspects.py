@@ -16,7 +16,8 @@ FEATURES = FeatureConfig(
     blocks=(),
     include=(
         "flow_pressure_10s", "high_decay_20s", "small_scaled_20s", "breadth_above_50s",
-        "vix_level_log", "liquidity_scaled_4w", "credit_scaled_20s", "relative_scaled_20s",
+        "vix_level_log", "liquidity_scaled_4w", "credit_pressure_40s", "small_pressure_40s",
+        "relative_scaled_20s",
         "own_scaled_1d", "small_return_1s", "small_return_20s", "own_return_5d", "net_liquidity",
     ),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from models import ModelConfig
+from training.coverage import HALF
 from training.report import CellEvaluation, JobReport
 
 SIGMAS_90 = 2 * 1.645
@@ -22,6 +23,7 @@ COLUMNS = (
     "Brier skill",
     "ROC AUC",
     "calibration error",
+    "gain on the surest half of days, mnat [90 %]",
 )
 
 LIMITS = """\
@@ -66,7 +68,8 @@ def model_card(report: JobReport) -> str:
         "## How it did, out of sample",
         _table(report.evaluations),
         "Gain is the log loss of climatology minus ours: above 0 is better than the base rate. "
-        "The least detectable gain is what a one-sided test at 5 % finds four times in five.",
+        "The least detectable gain is what a one-sided test at 5 % finds four times in five. "
+        "The surest half are the days on which the forecast lies farthest from the base rate.",
         "## Verdict",
         _checks(report),
         "## Limits",
@@ -86,10 +89,29 @@ def _description(config: ModelConfig) -> str:
         f"threshold. An exponentially weighted mixture of {', '.join(experts)}; climatology starts "
         f"with {config.mixture.climatology_prior:.0%} of the weight, and weights move with "
         f"outcomes already known. Experts are refitted every {config.refit_months} month(s).\n\n"
+        f"{_withholding(config)}"
         f"- Features: {', '.join(config.features.blocks)}; fund of the flows: "
         f"{config.features.fund}\n"
         f"- Seed: {config.seed}; configuration sha256 `{config.digest}`"
     )
+
+
+def _withholding(config: ModelConfig) -> str:
+    lines = ""
+    if config.calibration is not None:
+        lines += (
+            "- Calibrated on outcomes known later than what the experts learned, by a mixture of "
+            f"no change, factors {', '.join(f'{f:g}' for f in config.calibration.factors)} on the "
+            "log-odds, isotonic regression and Venn-Abers\n"
+        )
+    if config.abstention is not None:
+        lines += (
+            "- Abstains where an input is missing or stale, lies more than "
+            f"{config.abstention.widths:g} of its past range beyond it, or experts pull both ways "
+            f"by more than {config.abstention.opposite_pulls:g} in log-odds; the figures below "
+            "hold such days too\n"
+        )
+    return lines
 
 
 def _data(report: JobReport) -> str:
@@ -111,6 +133,7 @@ def _table(evaluations: tuple[CellEvaluation, ...]) -> str:
 def _row(evaluation: CellEvaluation) -> tuple[str, ...]:
     m = evaluation.metrics
     error = (m["gain_mnat_upper"] - m["gain_mnat_lower"]) / SIGMAS_90
+    half, half_lower, half_upper = evaluation.coverage.at(HALF)
     return (
         str(evaluation.cell),
         f"{m['n']:.0f}",
@@ -121,6 +144,7 @@ def _row(evaluation: CellEvaluation) -> tuple[str, ...]:
         _number(m["brier_skill_score"], "+.2%"),
         _number(m["roc_auc"], ".3f"),
         _number(m["expected_calibration_error"], ".3f"),
+        f"{half:+.2f} [{half_lower:+.2f}, {half_upper:+.2f}]",
     )
 
 

@@ -17,6 +17,7 @@ from models import (
 )
 from sources.errors import InsufficientHistoryError
 from training.bootstrap import stationary_bootstrap_means
+from training.coverage import confidence, risk_coverage
 from training.report import CellEvaluation
 from training.walkforward import CellRun
 
@@ -89,6 +90,13 @@ def evaluate_cell(
         days=path.days[known],
         gain=gain,
         weights={name: path.weight[known, i] for i, name in enumerate(path.names)},
+        coverage=risk_coverage(
+            gain,
+            confidence(path)[known],
+            block_length=block_length(len(gain), horizon),
+            level=CONFIDENCE,
+            seed=seed,
+        ),
     )
 
 

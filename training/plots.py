@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.bootstrap import stationary_bootstrap_means
+from training.coverage import HALF
 from training.evaluation import MNAT, block_length
 from training.report import CellEvaluation
 
@@ -130,7 +131,28 @@ def weights_plot(evaluation: CellEvaluation) -> bytes:
     return _png(figure)
 
 
+def coverage_plot(evaluation: CellEvaluation) -> bytes:
+    """Draw the gain on the days kept, were the least confident left out, with its interval."""
+    curve = evaluation.coverage
+    figure = _figure((6.8, 4.6))
+    axes = figure.add_subplot()
+    axes.fill_between(
+        curve.share, curve.lower, curve.upper, color=BLUE, alpha=0.15, lw=0, label="90 % interval"
+    )
+    axes.axhline(0, color=INK, lw=1)
+    axes.plot(curve.share, curve.gain_mnat, "o-", color=BLUE, ms=5, lw=1.2, label="riskon")
+    axes.set_xlim(0, 1.02)
+    axes.set_xlabel("share of days kept, the most confident first")
+    axes.set_ylabel("gain on days kept, mnat a day")
+    axes.legend(loc="upper right", frameon=False)
+    gain, lower, upper = curve.at(HALF)
+    note = f"surest half {gain:+.2f} [{lower:+.2f}, {upper:+.2f}]"
+    _title(axes, f"{_question(evaluation)}: what abstaining gains", note)
+    return _png(figure)
+
+
 PLOTS: Mapping[str, Callable[[CellEvaluation], bytes]] = {
+    "coverage": coverage_plot,
     "gain": gain_plot,
     "reliability": reliability_plot,
     "weights": weights_plot,

@@ -180,6 +180,12 @@ def evaluation_json(report: JobReport) -> str:
                     name: None if math.isnan(value) else value
                     for name, value in evaluation.metrics.items()
                 },
+                "risk_coverage": {
+                    "share": evaluation.coverage.share.tolist(),
+                    "gain_mnat": evaluation.coverage.gain_mnat.tolist(),
+                    "gain_mnat_lower": evaluation.coverage.lower.tolist(),
+                    "gain_mnat_upper": evaluation.coverage.upper.tolist(),
+                },
             }
             for evaluation in report.evaluations
         ],

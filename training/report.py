@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models import Cell, ModelConfig, Reliability
+from training.coverage import RiskCoverage
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class CellEvaluation:
     reliability : forecasts against frequencies.
     days, gain : (n,) as-of days, and the log loss of climatology minus ours, nats.
     weights : expert -> (n,) its weight in the mixture on those days.
+    coverage : gain by the share of days kept, had we abstained on the least confident.
     """
 
     cell: Cell
@@ -28,6 +30,7 @@ class CellEvaluation:
     days: np.ndarray
     gain: np.ndarray
     weights: Mapping[str, np.ndarray]
+    coverage: RiskCoverage
 
 
 @dataclass(frozen=True)

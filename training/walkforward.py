@@ -28,8 +28,10 @@ from models import (
     initial_state,
     run_path,
 )
+from models.calibration import calibrated, initial_calibration
 from models.experts import fit_experts
 from models.online import cell_rows, online_rows
+from models.recent import carried_to
 from sources.errors import InsufficientHistoryError
 
 Progress = Callable[[str], None]
@@ -78,10 +80,12 @@ def run_cell(rows: CellRows, config: ModelConfig) -> CellRun:
     refits = refit_days(rows, config)
     fits = [(day, fit_experts(rows, day, config)) for day in refits]
     start = initial_state(rows, refits[0], config)
-    path, states = run_path(rows, start, fits, rows.days[-1], config)
+    mixed, states = run_path(rows, start, fits, rows.days[-1], config)
+    fresh = initial_calibration(refits[0], rows.cell.horizon_days, config)
+    path, calibrations = calibrated(rows, mixed, fresh, refits, config)
     snapshots = tuple(
-        Snapshot(day, tuple(experts), state)
-        for (day, experts), state in zip(fits, states, strict=True)
+        Snapshot(day, tuple(experts), state, calibration)
+        for (day, experts), state, calibration in zip(fits, states, calibrations, strict=True)
     )
     return CellRun(rows, path, snapshots)
 
@@ -125,6 +129,11 @@ def bundle_of(
     runs: dict[Cell, CellRun], dataset: Dataset, config: ModelConfig, data_digest: str
 ) -> ModelBundle:
     """Pack the snapshots of a walk-forward into a bundle that serves the same forecasts."""
+    carried = None
+    if config.signals is not None:
+        refit = min(run.snapshots[-1].fit_as_of for run in runs.values())
+        horizons = [cell.horizon_days for cell in runs]
+        carried = carried_to(dataset, refit, horizons, config.signals)
     return ModelBundle(
         config=config,
         snapshots={cell: run.snapshots for cell, run in runs.items()},
@@ -132,6 +141,7 @@ def bundle_of(
         names=dataset.names,
         trained_through=dataset.days[-1].to_datetime64().astype("datetime64[D]"),
         data_digest=data_digest,
+        carried=carried,
     )
 
 

@@ -31,6 +31,11 @@ OUTFLOW = -1.0
 """Appetite below which outflows are extreme: one day in six."""
 AMPLE = 0.5
 """Liquidity above which it is ample: three weeks in ten."""
+STRESS = -0.8
+"""Credit below which it is in stress: two sessions in ten."""
+APART = 0.75
+"""Distance of breadth and credit beyond which they diverge, in its deviations: nine sessions in
+twenty."""
 
 
 def nothing(known: Known) -> Driver:
@@ -170,6 +175,19 @@ def dispersion(known: Known) -> Driver:
     return LinearDriver(days.closed, days.days, values, DISPERSION_PERSISTENCE)
 
 
+def dispersion_tails(known: Known) -> Driver:
+    """Return how far dispersion is from its usual level, on either side."""
+    days = known.timeline
+    return LevelDriver(days.closed, days.days, known.section.dispersion, _tails())
+
+
+@cache
+def _tails() -> Response:
+    # |x| has mean 0.79788 and variance 1 - 2 / pi = 0.36338.
+    grid = Grid(Chain.gaussian(DISPERSION_PERSISTENCE), (0.0,))
+    return Response(grid, lambda x: (np.abs(x) - 0.79788) / 0.60281)
+
+
 def momentum_x_dispersion(known: Known) -> Driver:
     """Return momentum times dispersion, both of mean 0."""
     days = known.timeline
@@ -199,6 +217,34 @@ def _ample_step() -> Response:
     # P(x > 0.5) = 0.30854, deviation sqrt(0.30854 x 0.69146) = 0.46189.
     grid = Grid(Chain.gaussian(LIQUIDITY_PERSISTENCE), (AMPLE,))
     return Response(grid, lambda x: ((x > AMPLE) - 0.30854) / 0.46189)
+
+
+def credit_stress(known: Known) -> Driver:
+    """Return a step down while credit is in stress."""
+    values = decayed_mean(known.credit, CREDIT_PERSISTENCE)
+    return LevelDriver(known.timeline.closed, known.timeline.days, values, _stress_step())
+
+
+@cache
+def _stress_step() -> Response:
+    # P(x < -0.8) = 0.21186, deviation sqrt(0.21186 x 0.78814) = 0.40863.
+    grid = Grid(Chain.gaussian(CREDIT_PERSISTENCE), (STRESS,))
+    return Response(grid, lambda x: (0.21186 - (x < STRESS)) / 0.40863)
+
+
+def divergence(known: Known) -> Driver:
+    """Return a step down while breadth and credit are apart, whichever is ahead."""
+    credit = decayed_mean(known.credit, CREDIT_PERSISTENCE)
+    # Two independent AR(1) of one persistence differ by a third.
+    between = (_breadth(known) - credit) / np.sqrt(2)
+    return LevelDriver(known.timeline.closed, known.timeline.days, between, _apart_step())
+
+
+@cache
+def _apart_step() -> Response:
+    # P(|x| > 0.75) = 0.45325, deviation sqrt(0.45325 x 0.54675) = 0.49781.
+    grid = Grid(Chain.gaussian(BREADTH_PERSISTENCE), (-APART, APART))
+    return Response(grid, lambda x: (0.45325 - (np.abs(x) > APART)) / 0.49781)
 
 
 def common_driver(known: Known) -> Driver:

@@ -103,6 +103,11 @@ _ALL = (
         "signal", ("breadth",), by.dispersion, 0.066, sources=_on("dispersion"),
     ),
     World(
+        "dispersion_tails", "Crypto rises with how far dispersion is from its usual level, on"
+        " either side.",
+        "signal", ("breadth",), by.dispersion_tails, 0.07, sources=_on("dispersion"),
+    ),
+    World(
         "momentum_x_dispersion", "Crypto follows small caps' momentum as dispersion is high,"
         " and goes against it as dispersion is low.",
         "signal", ("momentum", "breadth"), by.momentum_x_dispersion, 0.069, 0.0,
@@ -115,6 +120,17 @@ _ALL = (
     World(
         "liquidity_step", "Crypto rises, by a step, while the central bank's surprises are high.",
         "signal", ("liquidity",), by.liquidity_step, 0.0705, sources=_on("liquidity"),
+    ),
+    World(
+        "credit_stress", "Crypto falls, by a step, while high yield has lately lost more than the"
+        " index explains.",
+        "signal", ("credit",), by.credit_stress, 0.07, sources=_on("credit"),
+    ),
+    World(
+        "divergence", "Crypto falls, by a step, while breadth and credit diverge, whichever of them"
+        " is ahead.",
+        "signal", ("breadth", "credit"), by.divergence, 0.07, 0.0,
+        sources=_INDEX | _on("participation", "credit"),
     ),
     World(
         "common_driver", "Appetite for risk moves credit, small caps and liquidity at once, and"

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import REGISTRY
+from features import REGISTRY, fused
 from features.advances import AdvanceDecline
 from features.breadth import breadth_table, constituent_breadth, survivorship_meter
 from features.breadth_state import BreadthState
-from features.universe import trusted
+from features.participation import participation
+from features.universe import trusted, universe_of
 from sources import Panel
 from sources.constituents import read_panel
 from sources.errors import DataUnavailableError
@@ -343,3 +344,34 @@ def test_the_group_hands_on_its_registered_features_and_the_table_says_the_cover
     assert list(handed.columns) == [feature.name for feature in group.features]
     beside = {name for name in table if name.startswith("breadth_coverage_")}
     assert {f"breadth_coverage_{w}" for w in ("1s", "20s", "50s", "200s", "return_252s")} == beside
+
+
+@pytest.mark.parametrize("rows", [1, 11, 12, 13, 253, 700])
+@pytest.mark.parametrize("dated", [False, True])
+def test_the_compiled_kernel_counts_the_same_to_the_last_one(rows, dated):
+    members = None
+    if dated:  # S1 is used twice, S2 joins late and leaves, the rest stay
+        days = pd.DatetimeIndex(_dates(700))
+        members = pd.DataFrame(
+            {
+                "symbol": ["S1", "S1", "S2", *(f"S{i}" for i in range(3, 60))],
+                "start": [days[0], days[300], days[40], *[days[0]] * 57],
+                "end": [days[200], pd.NaT, days[500], *[pd.NaT] * 57],
+            }
+        )
+    panel = _panel(_walks(700, 60, seed=3)[:rows], members)
+    universe = universe_of(panel)
+    plain = participation(universe)
+    for width in (7, 1024):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(fused, "WIDTH", width)
+            compiled = fused.participation(universe)
+        for name, counts in plain.items():
+            np.testing.assert_array_equal(compiled[name], counts, err_msg=f"{name}, {width}")
+
+
+def test_the_compiled_kernel_leaves_the_table_as_it_is_when_a_feed_fails():
+    closes = _walks(400, 60, seed=5)
+    closes[300] = np.nan  # no session: the universe is cut, and the kernel must follow
+    panel = _panel(closes)
+    pd.testing.assert_frame_equal(breadth_table(panel, fused.participation), breadth_table(panel))

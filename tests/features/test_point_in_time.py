@@ -65,8 +65,9 @@ def test_every_core_feature_is_in_the_dataset_or_its_group_is_named_as_left_out(
         names = {feature.name for feature in group.features} & set(CORE)
         assert names <= set(whole.names) or group.name in whole.omitted
     # The market has no IWN and IWO, no bonds, and no macro series.
-    no_macro = {"credit_scaled", "liquidity_scaled", "rate_scaled", "vix_level"}
-    assert set(whole.omitted) == {"value_minus_growth"} | no_macro
+    no_macro = {"liquidity_scaled", "rate_scaled", "vix_level"}
+    no_bonds = {"credit_scaled", "credit_pressure"}
+    assert set(whole.omitted) == {"value_minus_growth"} | no_bonds | no_macro
 
 
 def test_every_feature_has_values_and_none_is_infinite(whole: Dataset) -> None:

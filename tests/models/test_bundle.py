@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,51 @@ def test_drivers_add_up_to_the_log_odds_against_the_base_rate(
     )
     assert sum(driver.contribution for driver in made.drivers) == pytest.approx(total, abs=1e-12)
     assert len(made.drivers) > 3
+
+
+def test_experts_split_the_same_log_odds_by_their_share_of_the_move(
+    saved: tuple[Path, ModelBundle], dataset: Dataset, runs: dict[Cell, CellRun]
+) -> None:
+    run = runs[CELLS[1]]
+    made = saved[1].forecast(dataset, CELLS[1:2], run.path.days[-3])[CELLS[1]]
+    assert made is not None
+    assert made.probability is not None
+    by_name = {expert.name: expert for expert in made.experts}
+    assert tuple(sorted(by_name)) == tuple(sorted(run.path.names))
+    for k, name in enumerate(run.path.names):
+        assert by_name[name].weight == run.path.weight[-3, k]
+        assert by_name[name].probability == run.path.expert_probability[-3, k]
+    assert [e.weight for e in made.experts] == sorted(
+        (e.weight for e in made.experts), reverse=True
+    )
+    odds = np.log(made.probability / (1 - made.probability))
+    total = odds - np.log(made.base_rate / (1 - made.base_rate))
+    moved = {driver.feature: driver.contribution for driver in made.drivers}
+    total -= moved.get("(calibration)", 0.0)  # no expert's own
+    assert sum(e.contribution for e in made.experts) == pytest.approx(total, abs=1e-12)
+    # Climatology says the base rate, so it moves nothing; the others as w (p - b) does.
+    assert by_name["climatology"].contribution == 0.0
+    one, other = by_name["signals"], by_name["rules"]
+    parts = [e.weight * (e.probability - made.base_rate) for e in (one, other)]
+    assert one.contribution * parts[1] == pytest.approx(other.contribution * parts[0], rel=1e-9)
+
+
+def test_an_input_in_other_units_silences_the_forecast_and_is_named(
+    saved: tuple[Path, ModelBundle], dataset: Dataset
+) -> None:
+    day = dataset.days[-3].to_datetime64().astype("M8[D]")
+    values = dataset.values.copy()
+    values[-3, :, dataset.names.index("flow_20s")] *= 1000
+    found = saved[1].forecast(replace(dataset, values=values), CELLS, day)
+    for made in found.values():
+        assert made is not None
+        assert made.reason is not None
+        assert made.abstained
+        assert (made.lower, made.upper, made.drivers) == (None, None, ())
+        assert "unlike any seen: needed inputs at most 0.25 of their past range" in made.reason
+        assert "flow_20s" in made.reason
+    ordinary = saved[1].forecast(dataset, CELLS, day)
+    assert all(made is not None and not made.abstained for made in ordinary.values())
 
 
 def test_there_is_no_forecast_before_the_first_fit(

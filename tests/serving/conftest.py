@@ -31,7 +31,7 @@ from models.online import cell_rows, online_rows
 from riskon.database import migrate
 from serving import Champion, Ledger, Registry, Score
 from serving.database import open_database
-from serving.score import DataRead, InputAge, ScoreDriver, ScoringModel, forecast_id
+from serving.score import DataRead, InputAge, ScoreDriver, ScoreExpert, ScoringModel, forecast_id
 from sources import Market, available_at_crypto, available_at_equity, available_at_flows
 from sources.calendars import sessions_between
 
@@ -190,6 +190,9 @@ def make_score() -> Callable[..., Score]:
                 inputs=(InputAge(name="prices/BTC", available_at=NOW, age_days=1 / 7),),
             ),
             drivers=(ScoreDriver(feature="(mixture)", value=None, contribution=-5e-324),),
+            experts=(
+                ScoreExpert(name="signals", weight=1 / 3, probability=0.6, contribution=-5e-324),
+            ),
         )
 
     return make

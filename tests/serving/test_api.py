@@ -29,6 +29,7 @@ NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 FIELDS = {
     "forecast_id", "as_of", "issued_at", "asset", "horizon_days", "threshold", "probability",
     "lower", "upper", "base_rate", "abstained", "reason", "model", "data", "drivers",
+    "experts",
 }  # fmt: skip
 
 

@@ -13,8 +13,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+import serving.ledger
 from serving import Ledger, Score
 from serving.database import open_database, writing
+from serving.ledger import _row
 from serving.score import ScoreDriver
 from sources import DataUnavailableError, IntegrityError
 
@@ -47,6 +49,20 @@ def test_what_was_recorded_comes_back_equal_to_the_bit(engine: Engine, make_scor
     assert again.get(scores[1].forecast_id) == scores[1]
     assert again.get("0" * 32) is None
     again.engine.dispose()
+
+
+def test_a_row_from_before_experts_were_kept_is_still_read_and_verified(
+    engine: Engine, make_score: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = make_score()
+    drivers = f"[{score.drivers[0].model_dump_json()}]"
+    monkeypatch.setattr(serving.ledger, "_row", lambda s: {**_row(s), "drivers": drivers})
+    (stored,) = Ledger(engine).record([score])
+    monkeypatch.undo()
+    assert stored == score.model_copy(update={"experts": ()})
+    # A row of today goes on top, and the chain holds over both.
+    assert Ledger(engine).record([make_score("ETH")]) == (make_score("ETH"),)
+    assert Ledger(engine).verify() == 2
 
 
 def test_what_was_issued_first_stands(engine: Engine, make_score: Make) -> None:

@@ -80,6 +80,13 @@ def test_every_question_of_the_bundle_gets_a_probability(
         odds = [p / (1 - p) for p in (score.probability, score.base_rate)]  # type: ignore[operator]
         moved = sum(driver.contribution for driver in score.drivers)
         assert moved == pytest.approx(np.log(odds[0] / odds[1]), abs=1e-12)
+        # So do the experts, whose weights add up to 1.
+        moved = sum(expert.contribution for expert in score.experts)
+        assert moved == pytest.approx(np.log(odds[0] / odds[1]), abs=1e-12)
+        assert sum(expert.weight for expert in score.experts) == pytest.approx(1, abs=1e-12)
+        assert {expert.name for expert in score.experts} == {
+            "climatology", "signals", "rules", "logistic", "boosting",
+        }  # fmt: skip
 
 
 def test_the_number_is_the_bundles_own_on_the_whole_market(

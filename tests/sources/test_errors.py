@@ -8,7 +8,9 @@ import pytest
 
 from sources import (
     DataUnavailableError,
+    EmptyFeedError,
     InsufficientHistoryError,
+    ProviderUnavailableError,
     RiskonError,
     SchemaError,
     StaleDataError,
@@ -20,6 +22,8 @@ ERRORS = [
     SchemaError("prices/BTC.csv", column="close", row=3, expected="a price", found="'x'"),
     DataUnavailableError("market: needed a, found b", source="market"),
     StaleDataError("flows", as_of="2024-01-02", age_days=12, limit_days=10),
+    ProviderUnavailableError("fred", found="HTTP 429", attempts=2, status=429, retry_at="x"),
+    EmptyFeedError("stooq IWM", expected="at least one row", found="none"),
     InsufficientHistoryError("BTC_5d: labels", needed=365, found=12, unit="labels"),
     UnknownNameError("asset", "PEPE", ["BTC", "ETH"]),
     TrackingUnavailableError("http://h", "refused"),

@@ -82,7 +82,10 @@ class _History:
         credit = [all_at(self.credit, max(closed[day] - k, 0)) for k in range(6)]
         found = []
         for step in range(HORIZON):
-            found.append(now | {"credit five ago": credit[5], "day": np.array(day + step)})
+            found.append(
+                now
+                | {"credit": credit[0], "credit five ago": credit[5], "day": np.array(day + step)}
+            )
             now = dict(now)
             if closed[day + step + 1] > closed[day + step]:
                 now["state"], move = _step_of_index(now["state"], rng)
@@ -120,6 +123,11 @@ DRIVERS = {
     "breadth": lambda n: n["breadth"],
     "breadth_kink": lambda n: (np.minimum(n["breadth"], 0) + 0.39894) / 0.58382,
     "dispersion": lambda n: n["dispersion"],
+    "dispersion_tails": lambda n: (np.abs(n["dispersion"]) - 0.79788) / 0.60281,
+    "divergence": lambda n: (
+        (0.45325 - (np.abs(n["breadth"] - n["credit"]) > 0.75 * math.sqrt(2))) / 0.49781
+    ),
+    "credit_stress": lambda n: (0.21186 - (n["credit"] < -0.8)) / 0.40863,
     "momentum_x_dispersion": lambda n: n["momentum"] * n["dispersion"],
     "liquidity": lambda n: n["liquidity"],
     "liquidity_step": lambda n: ((n["liquidity"] > 0.5) - 0.30854) / 0.46189,

@@ -380,13 +380,17 @@ LIMITS = {
     "flow_threshold": (2.7, 9.2, 19.0),
     "flow_and_high": (2.5, 9.4, 19.9),
     "momentum_x_dispersion": (2.4, 9.1, 17.5),
+    "dispersion_tails": (2.4, 9.1, 17.2),
+    "credit_stress": (2.3, 7.9, 17.2),
+    "divergence": (2.3, 7.1, 11.3),
     "break": (1.2, 4.8, 12.6),
     "reversal": (2.3, 9.6, 24.9),
     "high_break": (1.2, 5.0, 14.4),
 }
 """Attainable gain, mnat, at 1, 5 and 20 days; 2.2, 9.2 and 24 where the world's form allows.
 
-A driver that leaps (a threshold) or forgets faster (a product) has less to say of 20 days.
+A driver that leaps (a threshold) or forgets faster (a product, a distance) has less to say of 20
+days.
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,40 @@ def test_every_world_says_what_it_is() -> None:
         assert set(world.blocks) <= BLOCKS
         assert (world.loading == 0) == (world.kind in {"nothing", "trap"})
         assert world.blocks or world.kind == "nothing"
+
+
+UNASSUMED = {
+    "flow_threshold": "flow",
+    "high_window": "high",
+    "momentum_hump": "momentum",
+    "breadth_kink": "breadth",
+    "dispersion_tails": "dispersion",
+    "liquidity_step": "liquidity",
+    "credit_stress": "common_driver",
+    "divergence": "breadth",
+}
+"""Worlds of a form that no forecaster of ours assumes -> the world of the nearest that one does."""
+
+
+def test_every_block_has_a_world_of_a_form_that_no_forecaster_assumes() -> None:
+    assert {block for world in UNASSUMED for block in WORLDS[world].blocks} == BLOCKS
+
+
+def test_the_page_of_worlds_lists_each_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "worlds.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [
+        f"| `{w.name}` | {w.kind} | {', '.join(w.blocks)} | {w.description} |"
+        for w in WORLDS.values()
+    ]
+
+
+@pytest.mark.parametrize("world", sorted(UNASSUMED))
+def test_the_unassumed_form_is_far_from_the_assumed_one(world: str) -> None:
+    # Squared correlation of the two drivers: what a forecaster of the assumed form could explain.
+    # A step at one deviation and a line share 0.66^2 = 0.44; freshness and its window share most.
+    other, plain = (_drift(name, years=12.0) for name in (world, UNASSUMED[world]))
+    assert np.corrcoef(other, plain)[0, 1] ** 2 < 0.9
 
 
 @pytest.mark.parametrize("world", TRAPS)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models import Cell, ModelConfig, reliability
+from training.coverage import risk_coverage
 from training.promotion import judge
 from training.report import CellEvaluation, JobReport
 from training.tracking import check_tracking
@@ -65,6 +66,7 @@ def make_evaluation() -> MakeEvaluation:
             days=np.datetime64("2020-01-01") + np.arange(len(gain)),
             gain=gain,
             weights={"climatology": 1 - belief, "logistic": 0.7 * belief, "boosting": 0.3 * belief},
+            coverage=risk_coverage(gain, belief, block_length=10),
         )
 
     return make

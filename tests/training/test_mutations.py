@@ -20,6 +20,7 @@ import features.building
 import features.clock
 import features.dataset
 import features.labels
+import models.calibration
 import models.experts
 import models.interactions
 import models.location
@@ -311,6 +312,13 @@ MISTAKES = {
     ),
     "weights move before the outcome is known": Mistake(
         models.mixture, "_cumulative_losses", losses_at_once, f"weight {READS}",
+    ),
+    "the guard sees an outcome a day early": Mistake(
+        models.cells.CellRows, "settled_in_time", giving(earlier), f"weight {READS}",
+    ),
+    "calibration learns before the outcome is known": Mistake(
+        models.calibration, "_past", giving(lambda past: replace(past, known=past.made)),
+        f"probability {READS}",
     ),
     "climatology counts labels that are not known": Mistake(
         models.mixture, "_counts", losses_at_once, f"base_rate {READS}",
