@@ -102,6 +102,9 @@ class SignalConfig(_Frozen):
     """Deviation of an asset's coefficient from the one that all share."""
     nothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Prior of no signal at all, within one average; the gate and the mixture doubt besides."""
+    evidence_power: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Power of the likelihood that chooses among signals. Days are no independent draws of the law
+    assumed, so that a chance relation would be believed too soon at full power."""
     discounts: tuple[float, float] = (1.0, 0.996)
     """Daily fading of evidence, slow and fast; the gate weighs both. The fast half-life, 173 days,
     is far from the slow one, so that the gate can tell them apart soon after a relation turns."""
