@@ -320,7 +320,8 @@ def test_A25_a_constituent_adjusted_for_a_split_moves_with_the_first_new_session
     store.ingest([closes("2024-06-10", {"A": [4, 6, 8, 9], "B": [1, 2, 3, 4]})])
     before = store.read(as_of=instant("2024-06-13T19:59")).panel
     after = store.read(as_of=instant("2024-06-13T20:00")).panel
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert before.closes[:, 0].tolist() == [8, 12, 16]
     assert after.closes[:, 0].tolist() == [4, 6, 8, 9]
 
@@ -342,7 +343,8 @@ def test_members_are_as_they_were_known(store: Store, clock: Clock) -> None:
     store.ingest([members([None, "2024-06-21"])])
     for at, left in (("2020-06-01", 0), ("2024-06-24T21:59", 0), ("2024-06-24T22:00", 1)):
         found = store.read(as_of=instant(at)).panel
-        assert found is not None and found.members is not None
+        assert found is not None
+        assert found.members is not None
         assert found.members["end"].notna().sum() == left
     assert store.ingest([members([None, "2024-06-21"])]).batch is None
 
