@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stores import Clock, closes, coin, make_store
 
+from sources.errors import RiskonError
 from sources.store.database import open_database
 
 FIRST, SECOND = "2024-06-20T22:00:00+00:00", "2024-06-21T22:00:00+00:00"
@@ -70,6 +71,6 @@ def _work(
             store.compact()
         else:
             store.ingest(feeds(float(what)))
-    except Exception as error:
+    except (RiskonError, OSError) as error:
         (root.parent / f"said-{os.getpid()}").write_text(f"{type(error).__name__}: {error}")
         os._exit(1)
