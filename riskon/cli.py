@@ -30,9 +30,17 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class Source(StrEnum):
+    """Where data come from."""
+
+    FILES = "files"
+
+
 Market = Annotated[
     Path | None,
-    typer.Option(help="Market directory.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"),
+    typer.Option(
+        help="Market directory or store.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"
+    ),
 ]
 Assets = Annotated[
     list[str] | None, typer.Option("--asset", help="Crypto symbol; repeat.  [default: all]")
@@ -90,6 +98,44 @@ def simulate(
     from riskon.commands import simulate as command
 
     command(market, world, seed, years, strength)
+
+
+@app.command()
+def ingest(
+    market: Annotated[
+        Path | None,
+        typer.Option(help="Store to fill.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"),
+    ] = None,
+    source: Annotated[Source, typer.Option(help="Where the data come from.")] = Source.FILES,
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="Market directory to read, for files.")
+    ] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Merge the store's segments, and bring nothing in.")
+    ] = False,
+    format: Annotated[Format, typer.Option(help="Of the summary.")] = Format.TABLE,
+) -> None:
+    """Bring data into a point-in-time store; safe to repeat."""
+    from riskon.ingest import compact as compacting
+    from riskon.ingest import ingest as command
+    from riskon.settings import Settings
+
+    if compact:
+        compacting(Settings(), market)
+        return
+    command(Settings(), market, source.value, from_, format.value)
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option(help="Directory to write; new or empty.")],
+    market: Market = None,
+) -> None:
+    """Write a store as a market directory, with all vintages."""
+    from riskon.ingest import export as command
+    from riskon.settings import Settings
+
+    command(Settings(), market, output)
 
 
 @app.command()
@@ -255,13 +301,20 @@ def score(
     horizon: Annotated[
         list[int] | None, typer.Option(help="Horizon in days; repeat.  [default: the model's]")
     ] = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INSTANT",
+            help="Recreate what the store knew then (2025-06-21T06:00:00Z); the ledger stays.",
+        ),
+    ] = None,
     format: Annotated[Format, typer.Option(help="Of the scores.")] = Format.TABLE,
 ) -> None:
     """Print the champion's probability scores, and write them to the ledger."""
     from riskon.commands import score as command
     from riskon.settings import Settings
 
-    command(Settings(), market, as_of, asset, horizon, format.value)
+    command(Settings(), market, as_of, asset, horizon, format.value, known_at)
 
 
 @app.command()

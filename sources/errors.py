@@ -14,6 +14,7 @@
     ├── ModelNotFoundError (LookupError)  .name .alias                   HTTP 503, exit 4
     ├── PromotionRefusedError             .version .reasons                       exit 1
     ├── RefusedError                                                      exit 2
+    ├── AlreadyRunningError               .what .holder                           exit 1
     ├── TrackingUnavailableError          .uri                                    exit 1
     └── IntegrityError                    .path .expected .found         HTTP 503, exit 5
 
@@ -184,6 +185,17 @@ class RefusedError(RiskonError):
     """Something asked for that would be unsafe as things are set."""
 
     exit_code = 2
+
+
+class AlreadyRunningError(RiskonError):
+    """A job that only one process may do at a time."""
+
+    def __init__(self, what: str, holder: str) -> None:
+        self.what, self.holder = what, holder
+        super().__init__(
+            f"{what}: already running: needed to be the only ingest; found {holder}; "
+            "wait for it, then try again"
+        )
 
 
 class TrackingUnavailableError(RiskonError):
