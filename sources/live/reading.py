@@ -1,0 +1,104 @@
+"""From raw answers to a feed of the store: parsed, put through the gates, and told how.
+
+What the gates kept out is written into the feed's ``detail``, so that the same payloads give the
+same rows again, whatever the store holds by then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sources.gates import Screened
+from sources.live.memberships import memberships
+from sources.live.provider import Payload, Provider
+from sources.store.feeds import Feed, keys_of, quarantined_rows, without
+
+if TYPE_CHECKING:
+    from sources.store.catalog import FeedRecord
+
+STATED_BY_SOURCE = frozenset({"fred"})
+"""Providers whose ``available_at`` is their own word; of the others it is our calendar's."""
+
+
+def detail_of(asked: str, payloads: Sequence[Payload], kept_out: pd.DataFrame) -> str:
+    """Return what it takes to read the same payloads again into the same rows."""
+    return json.dumps(
+        {
+            "asked": asked,
+            "answers": [
+                {"url": p.url, "type": p.content_type, "at": p.fetched_at.isoformat()}
+                for p in payloads
+            ],
+            "kept_out": keys_of(kept_out),
+        }
+    )
+
+
+def screened_feed(
+    folder: str,
+    name: str,
+    provider: Provider,
+    asked: str,
+    payloads: Sequence[Payload],
+    screened: Screened,
+    hashes: Sequence[str],
+) -> Feed:
+    """Return the feed of a series that went through the gates.
+
+    Parameters
+    ----------
+    hashes : sha256 of each payload, as the store kept it.
+    """
+    return Feed(
+        folder,
+        name,
+        provider.name,
+        tuple(hashes),
+        table=screened.accepted,
+        stated=provider.name in STATED_BY_SOURCE,
+        detail=detail_of(asked, payloads, screened.quarantined),
+        quarantined=quarantined_rows(screened.quarantined),
+    )
+
+
+def members_feed(
+    provider: Provider, asked: str, payloads: Sequence[Payload], hashes: Sequence[str],
+    snapshots: pd.DataFrame, kept_out: pd.DataFrame,
+) -> Feed:  # fmt: skip
+    """Return the feed of the members that all snapshots up to now name."""
+    return Feed(
+        "constituents",
+        "members",
+        provider.name,
+        tuple(hashes),
+        table=memberships(snapshots),
+        detail=detail_of(asked, payloads, kept_out),
+        quarantined=quarantined_rows(kept_out),
+    )
+
+
+def payloads_of(record: FeedRecord, contents: Sequence[bytes]) -> tuple[Payload, ...]:
+    """Return the raw answers a feed was read from, as they were when they came."""
+    answers: list[Mapping[str, Any]] = json.loads(record.detail)["answers"]
+    return tuple(
+        Payload(a["url"], content, a["type"], dt.datetime.fromisoformat(a["at"]))
+        for a, content in zip(answers, contents, strict=True)
+    )
+
+
+def read_again(provider: Provider, record: FeedRecord, contents: Sequence[bytes]) -> Feed:
+    """Parse the payloads of a feed again, without the rows that the gates kept out."""
+    detail = json.loads(record.detail)
+    table = provider.parse(detail["asked"], payloads_of(record, contents))
+    table = without(table, detail["kept_out"])
+    if record.folder == "constituents":
+        table = memberships(table)
+    return Feed(
+        record.folder, record.name, record.source, record.payloads, table=table,
+        stated=record.source in STATED_BY_SOURCE, detail=record.detail,
+    )  # fmt: skip
