@@ -12,13 +12,15 @@ from pathlib import Path
 
 from stores import Clock, closes, coin, make_store
 
+from sources.calendars import sessions_between
 from sources.errors import RiskonError
 from sources.store.database import open_database
 
 FIRST, SECOND = "2024-06-20T22:00:00+00:00", "2024-06-21T22:00:00+00:00"
 CONTEXT = multiprocessing.get_context("forkserver")
 # One import for all children: they fork from a server that has done nothing else.
-CONTEXT.set_forkserver_preload(["store_child", "pyarrow.parquet", "pyarrow.csv"])
+CONTEXT.set_forkserver_preload(["store_child", "pyarrow.parquet", "pandera.pandas"])
+sessions_between("2024-01-02", "2024-01-03")  # builds the calendar, once for all of them too
 
 
 def feeds(value: float) -> list[object]:
@@ -62,7 +64,7 @@ def _work(
     store = make_store(root, open_database(url) if url else None, Clock(now))
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     if barrier is not None:
         barrier.wait()
     try:
@@ -72,5 +74,7 @@ def _work(
         else:
             store.ingest(feeds(float(what)))
     except (RiskonError, OSError) as error:
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         (root.parent / f"said-{os.getpid()}").write_text(f"{type(error).__name__}: {error}")
         os._exit(1)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from sources.store.rebasing import Rebasing, rebasing
 
-PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close")
+_NEVER = np.iinfo("i8").min
 
 
 @dataclass(frozen=True)
@@ -78,40 +78,43 @@ def arrivals(
     there = held[list(values)].to_numpy("float64")
     same = exists & _says_nothing_else(said, there[latest])
     final = np.append(date[1:] != date[:-1], True)
-    # A rule of the calendar for a vintage that the feed itself supersedes is as good as stated.
-    own = stated | ~final
+    # Where a feed has several vintages of a date, the calendar's instant is as good as stated.
+    first = np.append(True, date[1:] != date[:-1])
+    own = stated | ~(first & final)
     row_of = pd.MultiIndex.from_arrays([known_date, known_at])
     keyed = ~row_of.duplicated(keep="last")
     at = row_of[keyed].get_indexer(pd.MultiIndex.from_arrays([date, claimed]))
     exact = at >= 0
     repeated = exact & _says_nothing_else(said, there[np.flatnonzero(keyed)[np.maximum(at, 0)]])
-    overruled = exists & (claimed <= known_at[latest]) & held["stamped"].to_numpy(bool)[latest]
+    marked = held["stamped"].to_numpy(bool)
+    begins = np.append(0, last[:-1] + 1)
+    arrived = np.maximum.reduceat(np.where(marked, known_at.view("i8"), _NEVER), begins)[place]
+    # What a feed says of the time before something arrived cannot have been known then.
+    overruled = exists & (claimed.view("i8") <= arrived)
+    taken_back = overruled & marked[latest]
     natural = np.where(own, ~exists, ~exists & (date > known_date[-1]))
     vintage = own & exists & ~overruled & ~exact
     backfilled = ~own & ~exists & ~natural
-    restated = final & exists & ~same & np.where(own, overruled | (exact & ~repeated), True)
+    restated = final & exists & ~same & np.where(own, taken_back | (exact & ~repeated), True)
     available = claimed.copy()
     # Whatever arrives late is known from now on; of what was not out yet the newest word counts.
     arrival = np.maximum(ingested_at, claimed)
     available[backfilled] = arrival[backfilled]
     available[restated] = np.maximum(arrival, known_at[latest])[restated]
     found = Rebasing(np.zeros(len(feed), dtype=bool), None)
-    if set(PRICE_COLUMNS) <= set(values) and restated.any():
-        columns = [values.index(name) for name in PRICE_COLUMNS]
-        found = rebasing(
-            date, said[:, columns], there[latest][:, columns], exists & final, known_date[0]
-        )
+    if restated.any() and "adj_close" in values:
+        prices = [place for place, name in enumerate(values) if name != "volume"]
+        shared = exists & final
+        found = rebasing(date, said[:, prices], there[latest][:, prices], shared, known_date[0])
     ahead = natural & (date > known_date[-1])
     if found.since is not None:
         nothing = np.zeros(0, dtype="int64")
         return Arrivals(nothing, claimed[:0], exists[:0], 0, 0, found.since)
-    moved = restated & found.moved
-    if ahead.any():
-        first = claimed[ahead].min()
-        moved &= first > known_at[latest]
-        available[moved] = first
-    else:
-        moved[:] = False
+    moved = restated & found.moved & ahead.any()
+    if moved.any():
+        beginning = claimed[ahead].min()
+        moved &= beginning > known_at[latest]
+        available[moved] = beginning
     taken = natural | vintage | backfilled | restated
     rows = np.flatnonzero(taken)
     return Arrivals(
