@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from riskon import output as out
 from riskon.settings import Settings
@@ -21,6 +22,8 @@ from sources.store import (
     parse_file,
     screened_file,
 )
+
+T = TypeVar("T")
 
 
 def ingest(where: Settings, market: Path | None, directory: Path | None, form: str) -> None:
@@ -89,13 +92,18 @@ def add(
     advance: Callable[[str], None] = lambda _: None,
 ) -> Ingested:
     """Add feeds to the store; make damaged segments again from the raw payloads first."""
+    return mended(store, parse, lambda: store.ingest(feeds, advance))
+
+
+def mended(store: Store, parse: Parse, act: Callable[[], T]) -> T:
+    """Do something with a store; where a segment is damaged, make it again first and repeat."""
     try:
-        return store.ingest(feeds, advance)
+        return act()
     except IntegrityError as damage:
         out.note(f"{damage}; making the segments again from the raw payloads")
         batches = store.rebuild(parse)
         out.note(f"Made the segments of {batches} batch(es) again; nothing is lost.")
-        return store.ingest(feeds, advance)
+        return act()
 
 
 def explain(where: Settings, market: Path | None, form: str) -> None:

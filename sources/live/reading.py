@@ -16,7 +16,8 @@ import pandas as pd
 from sources.gates import Screened
 from sources.live.memberships import memberships
 from sources.live.provider import Payload, Provider
-from sources.store.feeds import Feed, keys_of, quarantined_rows, without
+from sources.schemas import LAYOUTS
+from sources.store.feeds import Feed, Quarantined, keys_of, quarantined_rows, without
 
 if TYPE_CHECKING:
     from sources.store.catalog import FeedRecord
@@ -63,6 +64,37 @@ def screened_feed(
         stated=provider.name in STATED_BY_SOURCE,
         detail=detail_of(asked, payloads, screened.quarantined),
         quarantined=quarantined_rows(screened.quarantined),
+    )
+
+
+def refused_feed(
+    folder: str, name: str, source: str, hashes: Sequence[str], refused: Sequence[Quarantined]
+) -> Feed:
+    """Return a feed without rows: what came is kept, and why none of it could be used.
+
+    Parameters
+    ----------
+    folder : ``prices``, ``flows`` or ``macro``.
+    name, source : of the series, and who was asked for it first.
+    hashes : sha256 of each payload, as the store kept it.
+    refused : what there is to tell.
+    """
+    columns = {column: pd.Series([], dtype="float64") for column in LAYOUTS[folder].columns}
+    table = pd.DataFrame(columns).astype(
+        {"date": "datetime64[us]", "available_at": "datetime64[us, UTC]"}
+    )
+    return Feed(folder, name, source, tuple(hashes), table=table, quarantined=tuple(refused))
+
+
+def no_snapshots() -> pd.DataFrame:
+    """Return a table of snapshots of members without a row."""
+    return pd.DataFrame(
+        {
+            "date": pd.Series([], dtype="datetime64[us]"),
+            "symbol": pd.Series([], dtype="str"),
+            "weight": pd.Series([], dtype="float64"),
+            "available_at": pd.Series([], dtype="datetime64[us, UTC]"),
+        }
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sources.errors import UnknownNameError
 
@@ -93,3 +93,11 @@ def chosen_series(every: Sequence[LiveSeries], names: Sequence[str]) -> tuple[Li
         if not any(name in {series.label, series.name} for series in every):
             raise UnknownNameError("series", name, [series.label for series in every])
     return tuple(s for s in every if not names or s.label in names or s.name in names)
+
+
+def without_provider(every: Sequence[LiveSeries], name: str) -> tuple[LiveSeries, ...]:
+    """Return series of which a provider is not asked, such as one whose key is not there."""
+    return tuple(
+        replace(series, asked=tuple(pair for pair in series.asked if pair[0] != name))
+        for series in every
+    )

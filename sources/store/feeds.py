@@ -31,11 +31,13 @@ class Quarantined:
     event_date : the row's, or None where the whole feed was kept out.
     reason : why, in words, with numbers.
     found : what the row said.
+    payload_sha256 : it came in; the feed's last payload by default.
     """
 
     reason: str
     found: str = ""
     event_date: pd.Timestamp | None = None
+    payload_sha256: str = ""
 
 
 @dataclass(frozen=True)
