@@ -51,11 +51,14 @@ class Panel:
             closes = revisions.undone(closes, moment)
             members = revisions.members_at(members, moment)
             revisions = revisions.until(moment, keep)
+        count = int(keep.sum())
+        # Sessions mostly come in order: a slice of them copies nothing.
+        kept = slice(count) if keep[:count].all() else keep
         return Panel(
-            dates=self.dates[keep],
+            dates=self.dates[kept],
             symbols=self.symbols,
-            closes=closes[keep],
-            available_at=self.available_at[keep],
+            closes=closes[kept],
+            available_at=self.available_at[kept],
             members=members,
             revisions=revisions,
         )

@@ -18,6 +18,7 @@ _SESSION = "@event_date"
 # A ticker never begins with @.
 _BLOCK_CLOCK = ("@available_at", "@ingested_at")
 _BLOCK_ORIGIN = ("@source", "@payload_sha256")
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,15 @@ def _block_table(block: Block) -> pa.Table:
 def _block(table: pa.Table) -> Block:
     own = (_SESSION, *_BLOCK_CLOCK, *_BLOCK_ORIGIN)
     symbols = tuple(name for name in table.column_names if name not in own)
-    across = np.empty((len(symbols), len(table)))
-    for j, symbol in enumerate(symbols):
-        across[j] = table[symbol].to_numpy()
+    columns = [table[symbol] for symbol in symbols]
+    closes = np.empty((len(table), len(symbols)))
+    # A few columns at a time turn into rows within the processor's cache.
+    across = np.empty((_AT_ONCE, len(table)))
+    for first in range(0, len(symbols), _AT_ONCE):
+        some = columns[first : first + _AT_ONCE]
+        for j, column in enumerate(some):
+            across[j] = column.to_numpy()
+        closes[:, first : first + len(some)] = across[: len(some)].T
     known, ingested = (
         table[name].combine_chunks().cast(DAY).to_numpy(zero_copy_only=False)
         for name in _BLOCK_CLOCK
@@ -130,7 +137,7 @@ def _block(table: pa.Table) -> Block:
     return Block(
         dates=table[_SESSION].to_numpy(),
         symbols=symbols,
-        closes=np.ascontiguousarray(across.T),
+        closes=closes,
         available_at=known,
         ingested_at=ingested[0],
         source=source,

@@ -21,7 +21,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from sources.errors import DataUnavailableError, IntegrityError, RefusedError
-from sources.market import CRYPTO_UNIVERSE, Market
+from sources.market import CRYPTO_UNIVERSE, Market, Panel
 from sources.store.catalog import Batch, Catalog, FeedRecord, QuarantinedRow
 from sources.store.comparison import Change, compare, kinds_of
 from sources.store.crashpoints import crashpoint
@@ -30,9 +30,9 @@ from sources.store.feeds import Feed
 from sources.store.lock import Held, exclusive
 from sources.store.marker import Marker
 from sources.store.payloads import keep_payload, read_payload
-from sources.store.rows import BLOCK, Rows
+from sources.store.rows import BLOCK, PANEL_KINDS, Rows
 from sources.store.segments import FOLDER, Segment, read_segment, write_segments
-from sources.store.views import as_table, by_series, market_of
+from sources.store.views import as_table, by_series, market_of, panel_of
 
 CLOCK_SLACK = timedelta(minutes=5)
 """A clock further behind the last batch than this is wrong."""
@@ -177,6 +177,14 @@ class Store:
                 source=str(self.root),
             )
         return market if as_of is None else market.as_of(as_of)
+
+    def read_panel(
+        self, as_of: pd.Timestamp | None = None, known_at: pd.Timestamp | None = None
+    ) -> Panel | None:
+        """Return the constituents alone, as :meth:`read` does; None where none came."""
+        moment = None if known_at is None else _naive(known_at)
+        panel = panel_of(self._load(PANEL_KINDS, moment), moment)
+        return panel if panel is None or as_of is None else panel.as_of(as_of)
 
     def tables(self, folder: str) -> dict[str, pd.DataFrame]:
         """Return series -> its rows with all vintages, of one folder alone.
