@@ -180,9 +180,12 @@ class _Run:
             payloads = self._download(provider, asked, series.start, hashes)
             screened = self._screen(provider, asked, payloads, told, place, series.start, None)
             told.notes.append(f"on another basis (x {factor:.6g}); its whole history came again")
+            held = None
         told.gaps, told.stale = len(screened.gaps), screened.stale
+        # Who stands in for another brings new days; what is held is not theirs to revise.
+        known = held["date"].max() if place and held is not None and len(held) else None
         return screened_feed(
-            series.folder, series.name, provider, asked, payloads, screened, hashes
+            series.folder, series.name, provider, asked, payloads, screened, hashes, known
         )
 
     def _download(

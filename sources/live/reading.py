@@ -48,21 +48,28 @@ def screened_feed(
     payloads: Sequence[Payload],
     screened: Screened,
     hashes: Sequence[str],
+    after: pd.Timestamp | None = None,
 ) -> Feed:
     """Return the feed of a series that went through the gates.
 
     Parameters
     ----------
     hashes : sha256 of each payload, as the store kept it.
+    after : days up to this one are left out; none by default.
     """
+    table, left_out = screened.accepted, screened.quarantined[["date", "available_at"]]
+    if after is not None:
+        old = table["date"] <= after
+        left_out = pd.concat([left_out, table.loc[old, ["date", "available_at"]]])
+        table = table[~old].reset_index(drop=True)
     return Feed(
         folder,
         name,
         provider.name,
         tuple(hashes),
-        table=screened.accepted,
+        table=table,
         stated=provider.name in STATED_BY_SOURCE,
-        detail=detail_of(asked, payloads, screened.quarantined),
+        detail=detail_of(asked, payloads, left_out),
         quarantined=quarantined_rows(screened.quarantined),
     )
 

@@ -21,10 +21,11 @@ from store_child import CONTEXT
 from riskon.failures import exit_code
 from riskon.ingest import explain
 from riskon.live import ingest_live
+from riskon.live_providers import Providers
 from riskon.wiring import open_store
 from sources.errors import DataUnavailableError, UnknownNameError
-from sources.live import Limits
-from sources.store import MEMBERS, Feed, Store
+from sources.live import Client, Deployment, Limits
+from sources.store import MEMBERS, Feed, Parse, Store
 from sources.store.comparison import held_members
 from sources.store.crashpoints import CRASHPOINTS
 from sources.store.payloads import read_payload
@@ -225,6 +226,27 @@ def test_a05_the_second_provider_stands_in_for_the_first(service: Service) -> No
     assert {symbol for name, symbol, _ in service.feeds.asked if name == "yahoo"} == {"IWM", "SPY"}
     assert "found HTTP 500" in service.stderr
     assert "not asked again in this run" in service.stderr
+
+
+def test_who_stands_in_brings_new_days_and_revises_none(service: Service) -> None:
+    before = service.store.read(pd.Timestamp(TODAY)).digest()
+    service.feeds.now = TOMORROW
+    # Another market, 0.4 % dearer on every day: within what two of them may differ by.
+    service.feeds.second["BTC"] = 1.004
+    service.feeds.faults["exchange"] = "500"
+    rows = service.run("prices/BTC")
+    assert [rows["prices/BTC"][name] for name in ("source", "new", "revised", "error")] == [
+        "klines", 1, 0, "",
+    ]  # fmt: skip
+    said = service.feeds.coins["BTC"].closes[dt.date(2024, 12, 2)]
+    assert service.close("BTC", "2024-12-02", TOMORROW) == pytest.approx(said * 1.004)
+    # The first one is back: its word on that day is a revision.
+    service.feeds.faults.clear()
+    rows = service.run("prices/BTC")
+    assert (rows["prices/BTC"]["new"], rows["prices/BTC"]["revised"]) == (0, 1)
+    assert service.close("BTC", "2024-12-02", TOMORROW + dt.timedelta(minutes=1)) == said
+    service.store.rebuild(_parse(service))
+    assert service.store.read(pd.Timestamp(TODAY)).digest() == before
 
 
 def test_a06_a_series_that_a_provider_does_not_know_is_no_outage(empty: Service) -> None:
@@ -434,6 +456,12 @@ def test_a_series_that_nobody_provides_is_named(empty: Service) -> None:
     with pytest.raises(UnknownNameError, match="NASDAQ"):
         empty.run("prices/NASDAQ")
     assert not empty.root.exists()
+
+
+def _parse(service: Service) -> Parse:
+    where = service.feeds.settings(service.home)
+    deployment = Deployment(where.live_urls, exchange=where.exchange)
+    return Providers(Client(), deployment).parse()
 
 
 def _work(where: Any, root: Path, now: dt.datetime, point: str) -> None:
