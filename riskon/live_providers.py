@@ -15,6 +15,8 @@ from sources.store import Feed, FeedRecord, Parse, parse_file
 GIVE_UP_AFTER = 2
 """Failures in a row after which a provider is left alone for the rest of the run."""
 
+_NOT_KNOWN = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+
 
 class Providers:
     """Providers by name, each made once, and left alone once it does not answer."""
@@ -55,7 +57,7 @@ class Providers:
             answers = provider.download(asked, start, end)
         except ProviderUnavailableError as error:
             # Not to know one series is an answer; the next may be known.
-            self._failures[name] += error.status != HTTPStatus.NOT_FOUND
+            self._failures[name] += error.status not in _NOT_KNOWN
             raise
         self._failures[name] = 0
         return answers

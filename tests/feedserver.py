@@ -26,6 +26,7 @@ from werkzeug import Request, Response
 from riskon.settings import Settings
 from sources.calendars import available_at_equity, available_at_flows, sessions_between
 from sources.live import Clock
+from sources.live.ishares import FUNDS
 
 FRED_KEY, STOOQ_KEY = "fredkey0123456789fredkey01234567", "stooqkey98765"
 FIRST = dt.date(2024, 8, 1)
@@ -152,10 +153,11 @@ class Feeds:
             "fred_csv_url": f"{self.url}/graph/fredgraph.csv",
             "fred_api_key": FRED_KEY,
             "funds": {
-                "IWM": {
-                    "history": f"{self.url}/funds/IWM/history?fileType=xls",
-                    "holdings": f"{self.url}/funds/IWM/holdings?fileType=csv",
+                name: {
+                    "history": f"{self.url}/funds/{name}/history?fileType=xls",
+                    "holdings": f"{self.url}/funds/{name}/holdings?fileType=csv",
                 }
+                for name in FUNDS
             },
         }
 
@@ -259,7 +261,7 @@ class Feeds:
         first = dt.datetime.fromtimestamp(int(request.args["startTime"]) / 1000, dt.UTC).date()
         if coin not in self.coins:
             self.asked.append(("klines", coin, first))
-            return Response('{"code":-1121,"msg":"Invalid symbol."}', 404)
+            return Response('{"code":-1121,"msg":"Invalid symbol."}', 400)
         factor = self.second.get(coin, 1.0)
         limit = int(request.args["limit"])
         rows = [
@@ -330,6 +332,8 @@ class Feeds:
 
     def _history(self, request: Request) -> Response:
         fund = request.path.split("/")[2]
+        if fund not in self.funds:
+            return Response("no such fund", 404)
         rows = [
             (_us(day), f"{nav:.4f}", "--", f"{shares:,.2f}")
             for day, nav, shares in reversed(self.funds[fund])
@@ -352,6 +356,8 @@ class Feeds:
 
     def _holdings(self, request: Request) -> Response:
         fund = request.path.split("/")[2]
+        if fund not in self.funds:
+            return Response("no such fund", 404)
         day = _compact(request.args["asOfDate"])
         shares = {d: s for d, _, s in self.funds[fund]}
         names = self.members.get(day, []) if self._posted(day) else []

@@ -25,6 +25,9 @@ from riskon.live_providers import Providers
 from riskon.wiring import open_store
 from sources.errors import DataUnavailableError, UnknownNameError
 from sources.live import Client, Deployment, Limits
+from sources.live.ishares import FUNDS
+from sources.live.series import live_series
+from sources.market import CRYPTO_UNIVERSE
 from sources.store import MEMBERS, Feed, Parse, Store
 from sources.store.comparison import held_members
 from sources.store.crashpoints import CRASHPOINTS
@@ -496,3 +499,36 @@ def test_b05_after_a_kill_the_next_run_completes_the_store(
     assert empty.store.read().digest() == uninterrupted.read().digest()
     assert empty.store.verify() > 0
     assert not list(empty.root.rglob(".*tmp*"))
+
+
+@pytest.mark.slow
+def test_the_command_asks_for_all_series_and_lists_those_that_failed(
+    httpserver: HTTPServer, tmp_path: Path, command
+) -> None:
+    feeds = Feeds(httpserver)
+    feeds.now = dt.datetime.now(dt.UTC)
+    told = feeds.environment(tmp_path / "home")
+    environment = {
+        f"RISKON_{name.upper()}": json.dumps(value) if name == "funds" else str(value)
+        for name, value in told.items()
+        if name != "home"
+    }
+    words = ("ingest", "--source", "live", "--market", tmp_path / "store", "--format", "json")
+    done = command(*words, **environment)
+    assert done.returncode == 3, done.stderr
+    rows = {row["series"]: row for row in json.loads(done.stdout)}
+    every = live_series(CRYPTO_UNIVERSE, tuple(FUNDS))
+    assert list(rows) == [series.label for series in every]
+    # The server knows 4 of 15 funds and indices, 2 of 14 coins, 2 of 10 rates, 1 of 2 funds' flows.
+    failed = [row for row in rows.values() if row["error"]]
+    assert len(failed) == 11 + 12 + 8 + 1
+    assert f"{len(failed)} of {len(every)} live series" in done.stderr
+    assert all(rows[name]["new"] for name in ("prices/RUT", "prices/ETH", "macro/VIXCLS"))
+    assert FRED_KEY not in done.stdout + done.stderr
+    assert STOOQ_KEY not in done.stdout + done.stderr
+    again = command(*words, "--series", "prices/SPY", **environment)
+    assert again.returncode == 0, again.stderr
+    assert [row["new"] for row in json.loads(again.stdout)] == [0]
+    nobody = command(*words, "--series", "NASDAQ", **environment)
+    assert nobody.returncode == 2
+    assert nobody.stderr.count("\n") == 1
