@@ -14,86 +14,31 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from feedworld import TODAY, Bars, World, later
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from riskon.settings import Settings
-from sources.calendars import available_at_equity, available_at_flows, sessions_between
+from sources.calendars import available_at_equity, available_at_flows
 from sources.live import Clock
 from sources.live.ishares import FUNDS
 
 FRED_KEY, STOOQ_KEY = "fredkey0123456789fredkey01234567", "stooqkey98765"
-FIRST = dt.date(2024, 8, 1)
-"""Before this day the world has no history: a first run is small, though it asks for decades."""
-
-TODAY = dt.datetime(2024, 12, 2, 23, 30, tzinfo=dt.UTC)
-"""A Monday night: prices of this day are out, rates and holdings of Friday, coins of Sunday."""
-
-TOMORROW = TODAY + dt.timedelta(days=1)
-
-_LAST = dt.date(2025, 3, 31)
 _DAY = 86_400
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TAIL = "Ticker,Name,Sector,Asset Class,Market Value,Weight (%),Quantity,Price,Currency"
 
 
-@dataclass
-class Bars:
-    """The closes of a symbol as traded, and what is done to them afterwards.
-
-    Attributes
-    ----------
-    closes : day -> close as it was said that day.
-    factors : (day from which it holds, what divides all closes before it): splits.
-    dividends : the same for adjusted closes alone.
-    """
-
-    closes: dict[dt.date, float]
-    factors: list[tuple[dt.date, float]] = field(default_factory=list)
-    dividends: list[tuple[dt.date, float]] = field(default_factory=list)
-
-    def split(self, day: str, ratio: float) -> None:
-        """Split shares: from a day on, each is ``ratio`` of them."""
-        since = dt.date.fromisoformat(day)
-        self.factors.append((since, ratio))
-        self.closes |= {d: c / ratio for d, c in self.closes.items() if d >= since}
-
-    def pay(self, day: str, share: float) -> None:
-        """Pay a dividend of a share of the price."""
-        self.dividends.append((dt.date.fromisoformat(day), 1 - share))
-
-    def revise(self, day: str, factor: float) -> None:
-        """Say another close of a day, from now on."""
-        self.closes[dt.date.fromisoformat(day)] *= factor
-
-    def bars(self, today: dt.date) -> list[tuple[dt.date, float, float]]:
-        """Return day, close and adjusted close as a vendor says them on a day."""
-        found = []
-        for day, close in sorted(self.closes.items()):
-            if day > today:
-                break
-            split = math.prod(f for since, f in self.factors if day < since <= today)
-            paid = math.prod(f for since, f in self.dividends if day < since <= today)
-            found.append((day, close / split, close / split * paid))
-        return found
-
-
-class Feeds:
-    """The server, its world, and what is wrong with it.
+class Feeds(World):
+    """The server, whose world it is, and what is wrong with it.
 
     Attributes
     ----------
     now : instant at which it is asked.
-    prices, coins : symbol -> bars.
-    macro : series -> rows (event date, first day of the vintage, value).
-    funds : symbol -> rows (day, NAV, shares outstanding).
-    members : day -> tickers held at its end.
     second : symbol -> factor by which Stooq's and the klines' last close differs.
     faults : provider, or ``provider symbol`` -> ``500``, ``404``, ``html``, ``cut`` or ``empty``.
     asked : (provider, symbol, first day asked for or None) of each question.
@@ -102,24 +47,7 @@ class Feeds:
     def __init__(self, server: HTTPServer) -> None:
         self.server = server
         self.now = TODAY
-        days = [day.date() for day in sessions_between(FIRST.isoformat(), _LAST.isoformat())]
-        every = [FIRST + dt.timedelta(days=i) for i in range((_LAST - FIRST).days + 1)]
-        self.prices = {
-            symbol: Bars(_walk(days, 40.0 * (i + 1), i))
-            for i, symbol in enumerate(("IWM", "SPY", "GLD", "^RUT"))
-        }
-        self.coins = {"BTC": Bars(_walk(every, 60000.0, 7)), "ETH": Bars(_walk(every, 2500.0, 8))}
-        self.macro = {
-            name: [(day.isoformat(), _later(day, 1), f"{4 + math.sin(i / 5):.2f}")
-                   for i, day in enumerate(days)]
-            for name in ("DGS10", "VIXCLS")
-        }  # fmt: skip
-        self.funds = {
-            "IWM": [(day, 200 + 3 * math.sin(i / 4), 1e6 * (250 + i % 7))
-                    for i, day in enumerate(days)]
-        }  # fmt: skip
-        names = [f"N{i:02d}" for i in range(40)]
-        self.members = {day: names[i // 20 : i // 20 + 30] for i, day in enumerate(days)}
+        super().__init__()
         self.second: dict[str, float] = {}
         self.faults: dict[str, str] = {}
         self.asked: list[tuple[str, str, dt.date | None]] = []
@@ -309,7 +237,7 @@ class Feeds:
             if not asked["observation_start"] <= date <= asked["observation_end"]:
                 continue
             same = sorted(row for row in rows if row[0] == date)
-            ends = [*(_later(dt.date.fromisoformat(f), -1) for _, f, _ in same[1:]), "9999-12-31"]
+            ends = [*(later(dt.date.fromisoformat(f), -1) for _, f, _ in same[1:]), "9999-12-31"]
             found += [
                 {"realtime_start": max(first, since), "realtime_end": min(end, until),
                  "date": date, "value": value}
@@ -405,15 +333,6 @@ def _pair(base: str, short: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _walk(days: list[dt.date], start: float, phase: int) -> dict[dt.date, float]:
-    """Return closes that move by at most 2 % a day, and never stand still."""
-    closes, close = {}, start
-    for i, day in enumerate(days):
-        close *= 1 + 0.01 * math.sin(0.7 * i + phase) + 0.005 * math.cos(2.9 * i)
-        closes[day] = round(close, 2)
-    return closes
-
-
 def _page(asked: object, name: str, entries: list[object]) -> bytes:
     offset, limit = int(asked["offset"]), int(asked["limit"])  # type: ignore[index]
     page = {"count": len(entries), "offset": offset, "limit": limit}
@@ -423,10 +342,6 @@ def _page(asked: object, name: str, entries: list[object]) -> bytes:
 def _opening(day: dt.date) -> int:
     """Return the second at which Yahoo says a session begins: 14:30 UTC is in it all year."""
     return int(dt.datetime.combine(day, dt.time(14, 30), dt.UTC).timestamp())
-
-
-def _later(day: dt.date, days: int) -> str:
-    return (day + dt.timedelta(days=days)).isoformat()
 
 
 def _compact(text: str) -> dt.date:
