@@ -34,6 +34,7 @@ class Source(StrEnum):
     """Where data come from."""
 
     FILES = "files"
+    LIVE = "live"
 
 
 Market = Annotated[
@@ -110,6 +111,13 @@ def ingest(
     from_: Annotated[
         Path | None, typer.Option("--from", help="Market directory to read, for files.")
     ] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(help="Live series to ask for, such as prices/IWM; all by default."),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print what was kept out and why; bring nothing in.")
+    ] = False,
     compact: Annotated[
         bool, typer.Option("--compact", help="Merge the store's segments, and bring nothing in.")
     ] = False,
@@ -122,8 +130,16 @@ def ingest(
 
     if compact:
         compacting(Settings(), market)
-        return
-    command(Settings(), market, source.value, from_, format.value)
+    elif explain:
+        from riskon.ingest import explain as explaining
+
+        explaining(Settings(), market, format.value)
+    elif source is Source.LIVE:
+        from riskon.live import ingest_live
+
+        ingest_live(Settings(), market, series or [], format.value)
+    else:
+        command(Settings(), market, from_, format.value)
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from riskon import output as out
 from riskon.settings import Settings
@@ -19,24 +20,25 @@ from sources.store import (
     directory_feeds,
     directory_files,
     parse_file,
+    screened_file,
 )
 
+T = TypeVar("T")
 
-def ingest(
-    where: Settings, market: Path | None, source: str, directory: Path | None, form: str
-) -> None:
-    """Bring the data of a source into the store, and print what changed.
+
+def ingest(where: Settings, market: Path | None, directory: Path | None, form: str) -> None:
+    """Bring a market directory into the store, through the gates, and print what changed.
 
     Raises
     ------
     RefusedError
-        Where the source lacks what it needs.
+        Where no directory is named.
     DataUnavailableError
-        Where a series stands on another basis than the history held before its first date.
+        Where the gates refused a series whole, or one stands on another basis than the history
+        held before its first date; all others are in the store.
     """
-    if source == "files" and directory is None:
+    if directory is None:
         raise RefusedError("--from: needed the market directory to read; found none")
-    assert directory is not None
     directory_files(directory)  # before a store is made for what is not there
     root = market or where.market_directory
     store = open_store(root, where, create=True)
@@ -44,8 +46,15 @@ def ingest(
         feeds = []
         for feed in directory_feeds(store, directory):
             advance(feed.label)
-            feeds.append(feed)
+            feeds.append(screened_file(feed, store.clock(), store.crypto))
     finish(store, feeds, parse_file, form)
+    refused = [feed for feed in feeds if feed.refused]
+    if refused:
+        raise DataUnavailableError(
+            f"{refused[0].quarantined[0].reason}; {len(refused)} series refused whole, all others "
+            "are in the store; `riskon ingest --explain` lists them",
+            source=refused[0].label,
+        )
 
 
 def finish(store: Store, feeds: Sequence[Feed], parse: Parse, form: str) -> Ingested:
@@ -64,13 +73,7 @@ def finish(store: Store, feeds: Sequence[Feed], parse: Parse, form: str) -> Inge
         Where a series stands on another basis than the history held before its first date.
     """
     with progress("comparing", len(feeds)) as advance:
-        try:
-            ingested = store.ingest(feeds, advance)
-        except IntegrityError as damage:
-            out.note(f"{damage}; making the segments again from the raw payloads")
-            batches = store.rebuild(parse)
-            out.note(f"Made the segments of {batches} batch(es) again; nothing is lost.")
-            ingested = store.ingest(feeds, advance)
+        ingested = add(store, feeds, parse, advance)
     print_summary(store, ingested, form)
     rebased = [name for change in ingested.changes for name in change.rebased]
     if rebased:
@@ -80,6 +83,51 @@ def finish(store: Store, feeds: Sequence[Feed], parse: Parse, form: str) -> Inge
             source=rebased[0],
         )
     return ingested
+
+
+def add(
+    store: Store,
+    feeds: Sequence[Feed],
+    parse: Parse,
+    advance: Callable[[str], None] = lambda _: None,
+) -> Ingested:
+    """Add feeds to the store; make damaged segments again from the raw payloads first."""
+    return mended(store, parse, lambda: store.ingest(feeds, advance))
+
+
+def mended(store: Store, parse: Parse, act: Callable[[], T]) -> T:
+    """Do something with a store; where a segment is damaged, make it again first and repeat."""
+    try:
+        return act()
+    except IntegrityError as damage:
+        out.note(f"{damage}; making the segments again from the raw payloads")
+        batches = store.rebuild(parse)
+        out.note(f"Made the segments of {batches} batch(es) again; nothing is lost.")
+        return act()
+
+
+def explain(where: Settings, market: Path | None, form: str) -> None:
+    """Print what was kept out of the store, from the first batch to the last, and why."""
+    store = open_store(market or where.market_directory, where)
+    kept_out = store.catalog.quarantine()
+    rows = [
+        {
+            "batch": row.sequence,
+            "series": f"{row.folder}/{row.name}",
+            "date": "" if row.event_date is None else row.event_date.isoformat(),
+            "reason": row.reason,
+            "found": row.found,
+            "payload": row.payload_sha256,
+        }
+        for row in kept_out
+    ]
+    if form != "table":
+        out.print_rows(rows, form)
+        return
+    if rows:
+        texts = [[str(row[name]) for name in list(rows[0])[:-1]] for row in rows]
+        out.print_table(f"Kept out of {store.root}", list(rows[0])[:-1], texts)
+    out.note(f"{store.root}: {len(rows)} row(s) or feeds in quarantine.")
 
 
 def compact(where: Settings, market: Path | None) -> None:

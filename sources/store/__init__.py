@@ -5,7 +5,12 @@ Not imported by :mod:`sources` itself: it needs SQLAlchemy, which pure rooms mus
 
 from sources.store.catalog import Batch, FeedRecord, QuarantinedRow
 from sources.store.comparison import Change
-from sources.store.directory import directory_feeds, directory_files, parse_file
+from sources.store.directory import (
+    directory_feeds,
+    directory_files,
+    parse_file,
+    screened_file,
+)
 from sources.store.feeds import CLOSES, MEMBERS, Feed, Quarantined
 from sources.store.marker import MANIFEST, Marker, is_store
 from sources.store.store import Ingested, Parse, Store
@@ -28,4 +33,5 @@ __all__ = [
     "directory_files",
     "is_store",
     "parse_file",
+    "screened_file",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,13 +15,22 @@ import pyarrow.compute as pc
 
 from sources import calendars, cells
 from sources.constituents import build_members, build_panel
-from sources.errors import SchemaError
+from sources.errors import DataUnavailableError, SchemaError
 from sources.files import price_files
+from sources.gates import screen, screen_panel
 from sources.market import Panel
 from sources.raw_files import RawFile, decode_file, read_bytes, symbol_files
 from sources.schemas import LAYOUTS
 from sources.store.catalog import FeedRecord
-from sources.store.feeds import CLOSES, MEMBERS, Feed
+from sources.store.feeds import (
+    CLOSES,
+    MEMBERS,
+    Feed,
+    Quarantined,
+    keys_of,
+    quarantined_rows,
+    without,
+)
 from sources.store.store import Store
 from sources.tables import build_table
 
@@ -84,8 +94,15 @@ def parse_file(record: FeedRecord, payloads: Sequence[bytes], now: datetime) -> 
     table: pd.DataFrame | None = None
     panel: Panel | None = None
     stated: np.ndarray | bool = False
+    kept_out = detail.get("kept_out", [])
     if (record.folder, record.name) == CLOSES:
         panel = build_panel(file, today)
+        if kept_out:
+            keep = ~np.isin(panel.dates, np.array([day for day, _ in kept_out], "datetime64[us]"))
+            panel = replace(
+                panel, dates=panel.dates[keep], closes=panel.closes[keep],
+                available_at=panel.available_at[keep],
+            )  # fmt: skip
         stated = _stated(file, panel.dates, panel.available_at)
     elif (record.folder, record.name) == MEMBERS:
         table = build_members(file)
@@ -95,11 +112,53 @@ def parse_file(record: FeedRecord, payloads: Sequence[bytes], now: datetime) -> 
         table = build_table(
             file, layout, record.name, is_crypto=bool(detail["crypto"]), today=today
         )
+        table = without(table, kept_out)
         known = table["available_at"].dt.tz_localize(None).to_numpy()
         stated = _stated(file, table["date"].to_numpy(), known)
     return Feed(
         record.folder, record.name, record.source, record.payloads, table, panel, stated,
         record.detail, checked=True,
+    )  # fmt: skip
+
+
+def screened_file(feed: Feed, now: datetime, crypto: Sequence[str]) -> Feed:
+    """Put a feed through the gates: what fails is left out, and told in its quarantine.
+
+    A file states its own clock and history, so it is screened by itself and not against the
+    store, whose rules of arrival keep the past as it was.
+    """
+    detail, instant = json.loads(feed.detail), pd.Timestamp(now)
+    if feed.panel is not None:
+        panel, failed = screen_panel(feed.panel)
+        if failed.empty:
+            return feed
+        kept = np.isin(feed.panel.dates, panel.dates)
+        detail["kept_out"] = keys_of(failed)
+        return replace(
+            feed, panel=panel, stated=np.broadcast_to(feed.stated, len(kept))[kept],
+            detail=json.dumps(detail), quarantined=quarantined_rows(failed),
+        )  # fmt: skip
+    if feed.table is None or feed.folder not in LAYOUTS:
+        return feed
+    try:
+        screened = screen(
+            feed.folder, feed.name, feed.table, now=instant, is_crypto=feed.name in crypto,
+            own_clock=True,
+        )  # fmt: skip
+    except DataUnavailableError as error:
+        return replace(
+            feed, table=feed.table.iloc[:0], stated=False, quarantined=(Quarantined(str(error)),)
+        )
+    if screened.quarantined.empty:
+        return feed
+    detail["kept_out"] = keys_of(screened.quarantined)
+    table = without(feed.table, detail["kept_out"])
+    kept = pd.MultiIndex.from_frame(feed.table[["date", "available_at"]]).isin(
+        pd.MultiIndex.from_frame(table[["date", "available_at"]])
+    )
+    return replace(
+        feed, table=table, stated=np.broadcast_to(feed.stated, len(kept))[kept],
+        detail=json.dumps(detail), quarantined=quarantined_rows(screened.quarantined),
     )  # fmt: skip
 
 

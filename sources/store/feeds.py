@@ -31,11 +31,13 @@ class Quarantined:
     event_date : the row's, or None where the whole feed was kept out.
     reason : why, in words, with numbers.
     found : what the row said.
+    payload_sha256 : it came in; the feed's last payload by default.
     """
 
     reason: str
     found: str = ""
     event_date: pd.Timestamp | None = None
+    payload_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,44 @@ class Feed:
         return self.folder, self.name
 
     @property
+    def refused(self) -> bool:
+        """Whether the gates kept out all of it."""
+        rows = (
+            len(self.panel.dates)
+            if self.panel
+            else len(self.table if self.table is not None else ())
+        )
+        return bool(self.quarantined) and not rows
+
+    @property
     def label(self) -> str:
         """Name for messages: ``prices/BTC``."""
         return f"{self.folder}/{self.name}"
+
+
+def quarantined_rows(frame: pd.DataFrame) -> tuple[Quarantined, ...]:
+    """Return the rows of a gate's quarantine, as :mod:`sources.gates` has them."""
+    return tuple(
+        Quarantined(f"{reason}: needed {needed}", str(found), pd.Timestamp(day))
+        for day, reason, needed, found in zip(
+            frame["date"], frame["reason"], frame["needed"], frame["found"], strict=True
+        )
+    )
+
+
+def keys_of(frame: pd.DataFrame) -> list[list[str]]:
+    """Return date and ``available_at`` of some rows, each once, as text."""
+    keys = frame[["date", "available_at"]].drop_duplicates()
+    return [[str(row.date), str(row.available_at)] for row in keys.itertuples()]
+
+
+def without(table: pd.DataFrame, keys: list[list[str]]) -> pd.DataFrame:
+    """Return a table without the rows of some keys, as :func:`keys_of` has them."""
+    if not keys:
+        return table
+    out = pd.MultiIndex.from_tuples([(pd.Timestamp(d), pd.Timestamp(k)) for d, k in keys])
+    found = pd.MultiIndex.from_frame(table[["date", "available_at"]]).isin(out)
+    return table[~np.asarray(found)].reset_index(drop=True)
 
 
 def in_order(feed: Feed) -> tuple[Feed, int]:

@@ -32,7 +32,7 @@ from sources.store.marker import Marker
 from sources.store.payloads import keep_payload, read_payload
 from sources.store.rows import BLOCK, PANEL_KINDS, Rows
 from sources.store.segments import FOLDER, Segment, read_segment, write_segments
-from sources.store.views import market_of, panel_of
+from sources.store.views import as_table, by_series, market_of, panel_of
 
 CLOCK_SLACK = timedelta(minutes=5)
 """A clock further behind the last batch than this is wrong."""
@@ -186,6 +186,17 @@ class Store:
         panel = panel_of(self._load(PANEL_KINDS, moment), moment)
         return panel if panel is None or as_of is None else panel.as_of(as_of)
 
+    def tables(self, folder: str) -> dict[str, pd.DataFrame]:
+        """Return series -> its rows with all vintages, of one folder alone.
+
+        Raises
+        ------
+        IntegrityError
+            Where a segment is damaged; names it.
+        """
+        frame = self._load((folder,)).frame(folder)
+        return {series: as_table(rows) for series, rows in by_series(frame).items()}
+
     def signature(self) -> object:
         """Return what changes when a batch is added: read again where it differs."""
         last = self.catalog.last()
@@ -335,12 +346,12 @@ class Store:
             for row in feed.quarantined:
                 day = None if row.event_date is None else row.event_date.date()
                 if (feed.folder, feed.name, day, row.reason, row.found) not in told:
+                    payload = row.payload_sha256 or (feed.payloads[-1] if feed.payloads else "")
                     found.append(
                         QuarantinedRow(
-                            sequence, feed.folder, feed.name, day, row.reason, row.found,
-                            feed.payloads[-1] if feed.payloads else "",
+                            sequence, feed.folder, feed.name, day, row.reason, row.found, payload
                         )
-                    )  # fmt: skip
+                    )
         return found
 
 
