@@ -144,7 +144,7 @@ def open_tracking(where: Settings) -> None:
 
 def track(where: Settings, job: Job, experiment: str) -> int:
     """Track a finished job with its plots; return the version registered."""
-    from training.plots import plots_of
+    from training.plots import plots_of, skill_plot
     from training.tracking import track_job
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
@@ -152,6 +152,7 @@ def track(where: Settings, job: Job, experiment: str) -> int:
         plots: dict[str, bytes] = {}
         for evaluation in job.report.evaluations:
             plots |= plots_of(evaluation)
+        plots["skill.png"] = skill_plot(job.report.evaluations)
         where.artifacts.mkdir(parents=True, exist_ok=True)
         tracked = track_job(
             job.report,
