@@ -237,12 +237,13 @@ def _dates(axes: Axes) -> None:
     axes.margins(x=0)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, *, grid: bool = True) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(visible=True, color="#E6E6E6", lw=0.7)
+        if grid:
+            axes.grid(visible=True, color="#E6E6E6", lw=0.7)
         axes.set_axisbelow(True)
     held = BytesIO()
     # The version of the library in the file's metadata would change its bytes.
