@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,13 @@ from riskon.settings import Settings
 from sources.errors import DataUnavailableError, RefusedError, RiskonError, UnknownNameError
 from training.artifacts import PREDICTIONS
 from training.tracking import check_tracking
+
+
+class Home(Protocol):
+    """What the fixture of the room gives: the command line on a trained home."""
+
+    run: Callable[..., subprocess.CompletedProcess[str]]
+
 
 # MLflow's own mappers, with the SQLAlchemy that is locked; not ours to mend.
 pytestmark = pytest.mark.filterwarnings(
@@ -254,3 +262,23 @@ def test_a_name_in_a_run_cannot_put_tags_into_the_page(store: Store, tmp_path: P
         assert "<script" not in page.read_text()
     finally:
         client.set_tag(store.runs["weak"], "mlflow.runName", "weak")
+
+
+def test_a_trained_job_is_compared_by_the_forecasts_that_its_figures_came_from(home: Home) -> None:
+    done = home.run(
+        "compare", "--nested", "--filter", "tags.horizon_days = '5'", "--column", "log_loss",
+        "--column", "momentum_gain_mnat", "--format", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    groups = json.loads(done.stdout)["groups"]
+    rows = [row for group in groups for row in group["runs"]]
+    assert {row["name"].removesuffix("_5d") for row in rows} >= {"BTC", "ETH"}
+    for row in rows:
+        assert row["log_loss"] == pytest.approx(row["tracked.log_loss"], abs=1e-9)
+        assert row["momentum_gain_mnat"] == pytest.approx(row["tracked.momentum_gain_mnat"])
+
+
+def test_an_unknown_run_is_wrong_usage_in_one_line(home: Home) -> None:
+    done = home.run("compare", "nobody")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -150,6 +150,21 @@ def test_the_confidence_set_drops_the_worse_and_keeps_all_the_best_as_often_as_s
     assert complete >= 46
 
 
+def test_a_candidate_is_no_less_plausible_than_any_taken_out_before_it() -> None:
+    # Without the first that was taken out, the rest go as before: their p-values are those, or
+    # that of the first where it is greater.
+    generator = np.random.default_rng(11)
+    lifted = 0
+    for i in range(40):
+        losses = generator.normal(size=(60, 4))
+        p = model_confidence_set(losses, block_length=2, resamples=200, seed=i)
+        rest = [k for k in range(4) if k != p.argmin()]
+        alone = model_confidence_set(losses[:, rest], block_length=2, resamples=200, seed=i)
+        np.testing.assert_allclose(p[rest], np.maximum(alone, p.min()))
+        lifted += bool((alone < p.min()).any())
+    assert lifted > 0
+
+
 def test_copies_of_one_model_are_all_in_the_confidence_set() -> None:
     losses = np.repeat(np.random.default_rng(8).random((50, 1)), 3, axis=1)
     assert model_confidence_set(losses, block_length=2).tolist() == [1.0, 1.0, 1.0]
