@@ -26,26 +26,24 @@ LEAST_ROWS = 100
 def own_returns(rows: CellRows) -> np.ndarray:
     """Return the asset's past returns, in volatilities; NaN where they were not known.
 
-    Row t chains returns over h days that ended by t and were known at T(t).
+    Row t chains returns over h days that ended by t; all of them were known at T(t).
 
     Returns
     -------
     (n, 3) log return over about 20, 60 and 120 days, over its deviation at t.
     """
     h, n = rows.cell.horizon_days, len(rows.days)
-    ended = np.full(n, np.nan)
-    there = rows.usable[: n - h] & (rows.known_on[: n - h] <= rows.days[h:])
-    ended[h:][there] = np.log1p(rows.forward_return[: n - h][there])
-    columns = []
-    for lookback in LOOKBACKS:
-        steps = max(1, round(lookback / h))
-        total = np.zeros(n)
-        for step in range(steps):
-            past = np.full(n, np.nan)
-            past[step * h :] = ended[: n - step * h] if step * h < n else past[n:]
-            total += past
-        columns.append(total / (rows.volatility * np.sqrt(steps * h)))
-    return np.column_stack(columns)
+    ends = [max(1, round(lookback / h)) for lookback in LOOKBACKS]
+    columns: dict[int, np.ndarray] = {}
+    total = np.zeros(n)
+    for step in range(1, max(ends) + 1):
+        back = min(step * h, n)
+        past = np.full(n, np.nan)
+        there = rows.usable[: n - back] & (rows.known_on[: n - back] <= rows.days[back:])
+        past[back:][there] = np.log1p(rows.forward_return[: n - back][there])
+        total = total + past
+        columns[step] = total / (rows.volatility * np.sqrt(step * h))
+    return np.column_stack([columns[end] for end in ends])
 
 
 def momentum_forecast(run: CellRun) -> np.ndarray:

@@ -29,6 +29,7 @@ def test_blocks_have_the_mean_length_asked_for_and_fill_every_resample() -> None
     assert counts.var() == pytest.approx(109.3, rel=0.15)
     filled = np.add.reduceat(draws._sizes, draws._first[:-1])
     assert (filled == 1000).all()
+    assert (draws._sizes > 0).all()
 
 
 def test_blocks_of_one_row_draw_every_row_alike() -> None:

@@ -148,6 +148,19 @@ def test_own_returns_chain_what_has_ended_by_the_day(market: Market) -> None:
     assert own_returns(rows)[t, 0] == pytest.approx(expected)
 
 
+def test_a_return_that_became_known_late_is_missing_until_then_and_no_longer(
+    market: Market,
+) -> None:
+    rows = rows_of(build_dataset(market, ("BTC",)), Cell("BTC", 5))
+    t = 400
+    late = rows.known_on.copy()
+    # The five days that ended on t were known on t + 5.
+    late[t - 5] = rows.days[t + 5]
+    found = own_returns(replace(rows, known_on=late))
+    assert np.isnan(found[t]).all()
+    np.testing.assert_array_equal(found[t + 5], own_returns(rows)[t + 5])
+
+
 def test_the_momentum_forecaster_never_looks_ahead(market: Market) -> None:
     day = pd.Timestamp("2022-01-31", tz="UTC")
     cells = cells_of(("BTC",), (5,))
