@@ -11,7 +11,10 @@ from models.mixture import Path, PathState, Snapshot, initial_state, run_path
 from models.regression import SignalRegression
 from models.rules import ClaimRules
 from models.scores import (
+    BrierParts,
     Reliability,
+    bins_of,
+    brier_parts,
     brier_score,
     brier_skill_score,
     expected_log_loss,
@@ -22,6 +25,7 @@ from models.scores import (
 
 __all__ = [
     "BoostingConfig",
+    "BrierParts",
     "Cell",
     "CellRows",
     "ClaimRules",
@@ -40,6 +44,8 @@ __all__ = [
     "SignalRegression",
     "SmallBoosting",
     "Snapshot",
+    "bins_of",
+    "brier_parts",
     "brier_score",
     "brier_skill_score",
     "cells_of",

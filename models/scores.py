@@ -124,6 +124,71 @@ def reliability(
     )
 
 
+@dataclass(frozen=True)
+class BrierParts:
+    """Murphy's parts of a mean Brier score: ``reliability - resolution + uncertainty``.
+
+    Attributes
+    ----------
+    reliability : mean squared distance of forecasts from frequencies, by bins; small is good.
+    resolution : how far frequencies part from the base rate, less what forecasts that differ
+        within a bin get wrong there; great is good.
+    uncertainty : variance of the outcome, which no forecast can help.
+    """
+
+    reliability: np.ndarray
+    resolution: np.ndarray
+    uncertainty: np.ndarray
+
+
+def brier_parts(
+    share: np.ndarray, forecast: np.ndarray, hits: np.ndarray, score: np.ndarray
+) -> BrierParts:
+    """Split mean Brier scores by Murphy, so that the parts add up exactly.
+
+    Parameters
+    ----------
+    share, forecast, hits : (..., b) of each bin, over all rows: mean of one in the bin, mean of
+        the probability there, mean of the outcome there.
+    score : (...) mean Brier score.
+
+    References
+    ----------
+    Murphy (1973), A new vector partition of the probability score; Stephenson, Coelho and
+    Jolliffe (2008), Two extra components in the Brier score decomposition.
+
+    Examples
+    --------
+    Said 0.2 and 0.8, and found 0 and 1, half of the time each: 0.04 - 0.25 + 0.25.
+
+    >>> parts = brier_parts(np.array([.5, .5]), np.array([.1, .4]), np.array([0., .5]), .04)
+    >>> [round(float(x), 6) for x in (parts.reliability, parts.resolution, parts.uncertainty)]
+    [0.04, 0.25, 0.25]
+    """
+    filled = np.where(share > 0, share, 1.0)
+    reliability = ((forecast - hits) ** 2 / filled).sum(axis=-1)
+    rate = hits.sum(axis=-1)
+    between = (hits**2 / filled).sum(axis=-1) - rate**2
+    uncertainty = rate * (1 - rate)
+    within = score - (reliability - between + uncertainty)
+    return BrierParts(reliability, between - within, uncertainty)
+
+
+def bins_of(probability: np.ndarray, bins: int = 10) -> np.ndarray:
+    """Return (n,) the bin of each forecast; bins hold equal counts, in the order of forecasts.
+
+    Examples
+    --------
+    >>> bins_of(np.array([0.5, 0.1, 0.7, 0.2]), 2).tolist()
+    [1, 0, 1, 0]
+    """
+    parts = np.array_split(np.argsort(probability, kind="stable"), min(bins, len(probability)))
+    found = np.empty(len(probability), dtype="int64")
+    for number, part in enumerate(parts):
+        found[part] = number
+    return found
+
+
 def roc_auc(outcome: np.ndarray, probability: np.ndarray) -> float:
     """Return the area under the ROC curve; NaN where only one outcome happened.
 

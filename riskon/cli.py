@@ -284,6 +284,44 @@ def train(
 
 
 @app.command()
+def compare(
+    run: Annotated[
+        list[str] | None,
+        typer.Argument(help="Run id, its beginning, or a name.  [default: all finished jobs]"),
+    ] = None,
+    experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "riskon",
+    filter: Annotated[
+        str, typer.Option(help="As in MLflow: \"metrics.roc_auc > 0.5 and tags.seed = '7'\".")
+    ] = "",
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Metric, tag or parameter.  [default: log loss on shared outcomes]"),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Metric, tag or parameter to show; repeat.")
+    ] = None,
+    nested: Annotated[bool, typer.Option("--nested", help="Runs of single cells too.")] = False,
+    common: Annotated[
+        bool, typer.Option("--common", help="Compare on the outcomes that all runs share.")
+    ] = False,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials to correct for.  [default: the runs shown]")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Page to write as well.")] = None,
+    format: Annotated[Format, typer.Option(help="Of what is printed.")] = Format.TABLE,
+) -> None:
+    """Show tracked runs by how they did, and which differences are more than luck."""
+    from riskon.compare import Asked
+    from riskon.compare import compare as command
+    from riskon.settings import Settings
+
+    asked = Asked(
+        tuple(run or ()), experiment, filter, sort, tuple(column or ()), nested, common, trials
+    )
+    command(Settings(), asked, format.value, html)
+
+
+@app.command()
 def promote(
     version: Annotated[int, typer.Argument(min=1, help="Registered version.")],
     reason: Annotated[str, typer.Option(help="Why; recorded.")],

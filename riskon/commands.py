@@ -145,7 +145,8 @@ def open_tracking(where: Settings) -> None:
 
 def track(where: Settings, job: Job, experiment: str) -> int:
     """Track a finished job with its plots; return the version registered."""
-    from training.plots import plots_of
+    from training.artifacts import PREDICTIONS, predictions_artifact
+    from training.plots import plots_of, skill_plot
     from training.tracking import track_job
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
@@ -153,6 +154,9 @@ def track(where: Settings, job: Job, experiment: str) -> int:
         plots: dict[str, bytes] = {}
         for evaluation in job.report.evaluations:
             plots |= plots_of(evaluation)
+        plots["skill.png"] = skill_plot(job.report.evaluations)
+        # The days before were seen by whoever chose the configuration.
+        evaluated_from = pd.Timestamp(min(e.days[0] for e in job.report.evaluations))
         where.artifacts.mkdir(parents=True, exist_ok=True)
         tracked = track_job(
             job.report,
@@ -163,6 +167,7 @@ def track(where: Settings, job: Job, experiment: str) -> int:
             experiment=experiment,
             plots=plots,
             dataset_tables=job.dataset.inputs,
+            more_files={PREDICTIONS: predictions_artifact(job.runs, start=evaluated_from)},
         )
     return tracked.version
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from models import ModelConfig
+from training.betting import COST
 from training.coverage import HALF
 from training.report import CellEvaluation, JobReport
+from training.significance import DETECTABLE_DEVIATIONS
+from training.slices import KINDS, Slice, skill_by
 
 SIGMAS_90 = 2 * 1.645
 """Width of a 90 % interval of a normal mean, in standard errors."""
-DETECTABLE = 1.645 + 0.842
-"""One-sided 5 % and power 80 %, in standard errors."""
 
 COLUMNS = (
     "cell",
@@ -19,6 +21,7 @@ COLUMNS = (
     "effective n",
     "gain over climatology, mnat [90 %]",
     "least detectable gain, mnat",
+    "gain over own momentum, mnat [90 %]",
     "log loss [90 %]",
     "Brier skill",
     "ROC AUC",
@@ -68,8 +71,11 @@ def model_card(report: JobReport) -> str:
         "## How it did, out of sample",
         _table(report.evaluations),
         "Gain is the log loss of climatology minus ours: above 0 is better than the base rate. "
+        "Own momentum is a forecaster of the asset's own past returns, fitted and guarded as ours. "
         "The least detectable gain is what a one-sided test at 5 % finds four times in five. "
         "The surest half are the days on which the forecast lies farthest from the base rate.",
+        *_sources(report.evaluations),
+        *_value(report.evaluations),
         "## Verdict",
         _checks(report),
         "## Limits",
@@ -139,13 +145,88 @@ def _row(evaluation: CellEvaluation) -> tuple[str, ...]:
         f"{m['n']:.0f}",
         f"{m['effective_n']:.0f}",
         f"{m['gain_mnat']:+.2f} [{m['gain_mnat_lower']:+.2f}, {m['gain_mnat_upper']:+.2f}]",
-        _number(DETECTABLE * error, ".2f"),
+        _number(DETECTABLE_DEVIATIONS * error, ".2f"),
+        _bounded(m, "momentum_gain_mnat", "+.2f"),
         f"{m['log_loss']:.4f} [{m['log_loss_lower']:.4f}, {m['log_loss_upper']:.4f}]",
         _number(m["brier_skill_score"], "+.2%"),
         _number(m["roc_auc"], ".3f"),
         _number(m["expected_calibration_error"], ".3f"),
         f"{half:+.2f} [{half_lower:+.2f}, {half_upper:+.2f}]",
     )
+
+
+def _sources(evaluations: tuple[CellEvaluation, ...]) -> list[str]:
+    """Return where the gain came from, by part, with its uncertainty; nothing without parts."""
+    parts = [part for kind in KINDS for part in skill_by(evaluations, kind)]
+    if not parts:
+        return []
+    head = ("part", "", "days", "effective n", "gain, mnat [90 %]", "least detectable, mnat")
+    rows = [head, ("---", "---", "---:", "---:", "---:", "---:"), *(_part(part) for part in parts)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    note = (
+        "Cells are averaged day by day. A regime is named by what was known on the day: "
+        "whether the asset rose over 120 days, whether its volatility lay above its past median."
+    )
+    return ["## Where it comes from", table, note]
+
+
+def _part(part: Slice) -> tuple[str, ...]:
+    return (
+        part.kind,
+        part.name,
+        str(part.n),
+        f"{part.effective_n:.0f}",
+        f"{part.gain_mnat:+.2f} [{part.lower:+.2f}, {part.upper:+.2f}]",
+        f"{part.least_detectable_mnat:.2f}",
+    )
+
+
+def _value(evaluations: tuple[CellEvaluation, ...]) -> list[str]:
+    """Return what the stated bets earned against holding; nothing where no cell has bets."""
+    cells = [e for e in evaluations if "bet_sharpe_ratio" in e.metrics]
+    if not cells:
+        return []
+    head = (
+        "cell",
+        "return a year",
+        "holding's",
+        "excess [90 %]",
+        "Sharpe [90 %]",
+        "holding's",
+        "deflated Sharpe of the excess",
+        "probability of overfitting",
+    )
+    rows = [head, ("---",) + ("---:",) * (len(head) - 1), *(_bets(e) for e in cells)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    note = (
+        "The rule: each day one h-th of the capital goes into the asset for h days where the "
+        "forecast is above one half, else stays in cash that earns nothing; no leverage, no short "
+        f"sales; {COST:.2%} of what changes hands. Holding is always in, and pays once. The "
+        "deflated Sharpe ratio is the probability of any skill in the excess over holding; "
+        "overfitting is that of a choice among the forecast and its experts."
+    )
+    return ["## What it would have earned", table, note]
+
+
+def _bets(evaluation: CellEvaluation) -> tuple[str, ...]:
+    m = evaluation.metrics
+    return (
+        str(evaluation.cell),
+        f"{m['bet_return']:+.1%}",
+        f"{m['hold_return']:+.1%}",
+        _bounded(m, "bet_excess_return", "+.1%"),
+        _bounded(m, "bet_sharpe_ratio", "+.2f"),
+        f"{m['hold_sharpe_ratio']:+.2f}",
+        _number(m["deflated_sharpe_ratio"], ".2f"),
+        _number(m["probability_of_backtest_overfitting"], ".2f"),
+    )
+
+
+def _bounded(metrics: Mapping[str, float], name: str, form: str) -> str:
+    if name not in metrics:
+        return "undefined"
+    lower, upper = (format(metrics[f"{name}_{end}"], form) for end in ("lower", "upper"))
+    return f"{format(metrics[name], form)} [{lower}, {upper}]"
 
 
 def _number(value: float, form: str) -> str:

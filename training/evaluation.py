@@ -7,25 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from models import (
-    Cell,
-    brier_score,
-    brier_skill_score,
-    log_loss,
-    reliability,
-    roc_auc,
-)
+from models import Cell, log_loss, reliability
 from sources.errors import InsufficientHistoryError
-from training.bootstrap import stationary_bootstrap_means
+from training.betting import (
+    DAYS_A_YEAR,
+    PARTS,
+    backtest_overfitting,
+    bet_returns,
+    deflated_sharpe_ratio,
+    sharpe_ratio,
+)
+from training.bootstrap import StationaryBootstrap, stationary_bootstrap_means
 from training.coverage import confidence, risk_coverage
+from training.figures import CONFIDENCE, figures
+from training.momentum import momentum_forecast
 from training.report import CellEvaluation
+from training.significance import DETECTABLE_DEVIATIONS, diebold_mariano
+from training.slices import regimes
 from training.walkforward import CellRun
 
 LEAST_OUTCOMES = 30
 MNAT = 1000.0
-CONFIDENCE = 0.9
-DETECTABLE_DEVIATIONS = 1.645 + 0.842
-"""Normal quantiles of a one-sided test at 5 %, and of a power of 80 %."""
 
 
 def evaluate_cell(
@@ -33,14 +35,19 @@ def evaluate_cell(
     *,
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
+    trials: int = 1,
     seed: int = 0,
 ) -> CellEvaluation:
     """Evaluate the out-of-sample forecasts of one cell whose outcome is known.
 
-    ``start`` and ``end`` choose as-of days, both included.
+    Intervals hold 90 %, by stationary bootstrap with blocks of at least two horizons;
+    ``effective_n`` counts non-overlapping outcomes. Gains are tested against climatology and
+    against crypto's own momentum (:mod:`training.momentum`) by Diebold and Mariano's test.
 
-    Intervals hold 90 %, by stationary bootstrap with blocks of at least two
-    horizons; ``effective_n`` counts non-overlapping outcomes.
+    Parameters
+    ----------
+    start, end : choose as-of days, both included.
+    trials : counted on the same data until now; they deflate the Sharpe ratio of the bets.
 
     Raises
     ------
@@ -62,27 +69,31 @@ def evaluate_cell(
             found=len(outcome),
             unit="outcomes",
         )
-    base = path.base_rate[known]
-    horizon = rows.cell.horizon_days
+    base, momentum = path.base_rate[known], momentum_forecast(run)[known]
+    n, horizon = len(outcome), rows.cell.horizon_days
+    block = block_length(n, horizon)
+    draws = StationaryBootstrap(n, block_length=block, seed=seed)
     gain = log_loss(outcome, base) - log_loss(outcome, probability)
-    losses = log_loss(outcome, probability)
-    brier = brier_score(outcome, probability)
     bins = reliability(outcome, probability, horizon_days=horizon)
     metrics = {
-        "n": float(len(outcome)),
-        "effective_n": len(outcome) / horizon,
+        "n": float(n),
+        "effective_n": n / horizon,
         "base_rate": float(base.mean()),
-        **_with_interval("log_loss", losses, horizon, seed),
-        "log_loss_base_rate": float(log_loss(outcome, base).mean()),
-        **_with_interval("gain_mnat", gain * MNAT, horizon, seed),
+        **figures(outcome, probability, base, momentum, draws=draws),
         "gain_p_value": p_value(gain, horizon, seed=seed),
-        **_with_interval("brier_score", brier, horizon, seed),
-        "brier_skill_score": brier_skill_score(outcome, probability, base),
-        "roc_auc": roc_auc(outcome, probability),
-        "expected_calibration_error": bins.expected_calibration_error,
-        "sharpness": float(probability.std()),
-        "accuracy": float(((probability > 0.5) == (outcome == 1)).mean()),
+        **_tested("gain", outcome, base, probability, horizon),
+        **_tested("momentum_gain", outcome, momentum, probability, horizon),
     }
+    bets = None
+    if rows.cell.threshold == 0:
+        experts = path.expert_probability[known]
+        earned = bet_returns(
+            np.column_stack([probability, np.ones(n), experts]),
+            rows.forward_return[at][known],
+            horizon_days=horizon,
+        )
+        bets = earned[:, :2]
+        metrics |= _worth(earned, horizon, trials, draws)
     return CellEvaluation(
         cell=rows.cell,
         metrics=metrics,
@@ -91,13 +102,64 @@ def evaluate_cell(
         gain=gain,
         weights={name: path.weight[known, i] for i, name in enumerate(path.names)},
         coverage=risk_coverage(
-            gain,
-            confidence(path)[known],
-            block_length=block_length(len(gain), horizon),
-            level=CONFIDENCE,
-            seed=seed,
+            gain, confidence(path)[known], block_length=block, level=CONFIDENCE, seed=seed
         ),
+        labels=regimes(rows, path.days[known]),
+        bets=bets,
     )
+
+
+def _tested(
+    name: str, outcome: np.ndarray, other: np.ndarray, ours: np.ndarray, horizon_days: int
+) -> dict[str, float]:
+    """Test ours against another, by Diebold and Mariano; undefined on too few days."""
+    names = (f"{name}_diebold_mariano", f"{name}_diebold_mariano_p_value", f"{name}_effective_n")
+    if len(outcome) <= 2 * horizon_days:
+        return dict.fromkeys(names, float("nan"))
+    found = diebold_mariano(
+        log_loss(outcome, other), log_loss(outcome, ours), horizon_days=horizon_days
+    )
+    return dict(zip(names, (found.statistic, found.p_better, found.effective_n), strict=True))
+
+
+def _worth(
+    earned: np.ndarray, horizon_days: int, trials: int, draws: StationaryBootstrap
+) -> dict[str, float]:
+    """Return what the bets of :mod:`training.betting` earned, a year, against holding.
+
+    Columns of ``earned`` are ours, holding, and each expert alone. Overfitting is that of the
+    choice among ours and the experts.
+    """
+    periods = DAYS_A_YEAR / horizon_days
+    ours, hold = earned[:, 0], earned[:, 1]
+    means = draws.means(np.column_stack([ours, ours - hold, ours**2])) * periods
+    tail = (1 - CONFIDENCE) / 2
+    levels = [tail, 1 - tail]
+    deviation = np.sqrt(np.maximum(means[:, 2] / periods - (means[:, 0] / periods) ** 2, 0.0))
+    ratios = np.divide(
+        means[:, 0] / np.sqrt(periods), deviation, out=np.zeros(len(means)), where=deviation > 0
+    )
+    lower, upper = np.quantile(means[:, 1], levels)
+    least, most = np.quantile(ratios, levels)
+    candidates = np.delete(earned, 1, axis=1)
+    enough = candidates.shape[1] > 1 and len(earned) >= 2 * PARTS * horizon_days
+    return {
+        "bet_return": float(ours.mean()) * periods,
+        "bet_excess_return": float((ours - hold).mean()) * periods,
+        "bet_excess_return_lower": float(lower),
+        "bet_excess_return_upper": float(upper),
+        "bet_sharpe_ratio": sharpe_ratio(ours, periods_a_year=periods),
+        "bet_sharpe_ratio_lower": float(least),
+        "bet_sharpe_ratio_upper": float(most),
+        "hold_return": float(hold.mean()) * periods,
+        "hold_sharpe_ratio": sharpe_ratio(hold, periods_a_year=periods),
+        "deflated_sharpe_ratio": deflated_sharpe_ratio(
+            ours - hold, trials=trials, horizon_days=horizon_days
+        ),
+        "probability_of_backtest_overfitting": (
+            backtest_overfitting(candidates).probability if enough else float("nan")
+        ),
+    }
 
 
 def evaluate(
@@ -105,13 +167,14 @@ def evaluate(
     *,
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
+    trials: int = 1,
 ) -> tuple[tuple[CellEvaluation, ...], dict[Cell, str]]:
     """Evaluate every cell of a walk-forward; return also those with too few outcomes, and why."""
     found: list[CellEvaluation] = []
     thin: dict[Cell, str] = {}
     for cell, run in runs.items():
         try:
-            found.append(evaluate_cell(run, start=start, end=end))
+            found.append(evaluate_cell(run, start=start, end=end, trials=trials))
         except InsufficientHistoryError as error:
             thin[cell] = str(error)
     return tuple(found), thin
@@ -162,17 +225,4 @@ def pooled_figures(evaluations: Sequence[CellEvaluation]) -> dict[str, float]:
         "gain_mnat_lower": float(lower),
         "gain_mnat_upper": float(upper),
         "least_detectable_mnat": float(means.std()) * DETECTABLE_DEVIATIONS,
-    }
-
-
-def _with_interval(name: str, values: np.ndarray, horizon_days: int, seed: int) -> dict[str, float]:
-    means = stationary_bootstrap_means(
-        values, block_length=block_length(len(values), horizon_days), seed=seed
-    )
-    tail = (1 - CONFIDENCE) / 2
-    lower, upper = np.quantile(means, [tail, 1 - tail])
-    return {
-        name: float(values.mean()),
-        f"{name}_lower": float(lower),
-        f"{name}_upper": float(upper),
     }

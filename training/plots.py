@@ -6,7 +6,7 @@ Colours are Okabe and Ito's, told apart by every kind of sight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from training.bootstrap import stationary_bootstrap_means
 from training.coverage import HALF
 from training.evaluation import MNAT, block_length
 from training.report import CellEvaluation
+from training.slices import KINDS, skill_by
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +152,51 @@ def coverage_plot(evaluation: CellEvaluation) -> bytes:
     return _png(figure)
 
 
+def bets_plot(evaluation: CellEvaluation) -> bytes:
+    """Draw what the betting rule earned after costs, summed and not compounded, beside holding."""
+    figure = _figure((8.4, 4.6))
+    axes = figure.add_subplot()
+    m, h = evaluation.metrics, evaluation.cell.horizon_days
+    days = evaluation.days.astype("datetime64[D]")
+    bets = np.zeros((len(days), 2)) if evaluation.bets is None else evaluation.bets
+    # One h-th of the capital stands behind each bet.
+    total = np.cumsum(bets, axis=0) / h
+    axes.axhline(0, color=INK, lw=1)
+    axes.plot(days, 100 * total[:, 1], color=GREY, lw=1.4, label="buy and hold")
+    axes.plot(days, 100 * total[:, 0], color=BLUE, lw=1.6, label="long above one half, else cash")
+    axes.set_ylabel("sum of returns, % of capital")
+    _dates(axes)
+    axes.legend(loc="upper left", frameon=False)
+    note = "no bets at this threshold"
+    if "bet_sharpe_ratio" in m:
+        note = (
+            f"Sharpe {m['bet_sharpe_ratio']:.2f} "
+            f"[{m['bet_sharpe_ratio_lower']:.2f}, {m['bet_sharpe_ratio_upper']:.2f}], "
+            f"holding {m['hold_sharpe_ratio']:.2f}"
+        )
+    _title(axes, f"{_question(evaluation)}: after costs", note)
+    return _png(figure)
+
+
+def skill_plot(evaluations: Sequence[CellEvaluation]) -> bytes:
+    """Draw the gain over climatology by asset, horizon, year and regime, with its intervals."""
+    parts = [part for kind in KINDS for part in skill_by(evaluations, kind)]
+    figure = _figure((7.6, 1.4 + 0.26 * max(len(parts), 8)))
+    axes = figure.add_subplot()
+    for place, part in enumerate(reversed(parts)):
+        clear = part.lower > 0 or part.upper < 0
+        colour = (BLUE if part.lower > 0 else ORANGE) if clear else GREY
+        axes.plot([part.lower, part.upper], [place, place], color=colour, lw=1.6)
+        axes.plot(part.gain_mnat, place, "o", color=colour, ms=5)
+    axes.axvline(0, color=INK, lw=1)
+    axes.set_yticks(range(len(parts)), [f"{p.kind} {p.name}" for p in reversed(parts)])
+    axes.set_xlabel("gain over climatology, mnat a day, 90 % interval")
+    _title(axes, "Where the gain comes from", "")
+    return _png(figure)
+
+
 PLOTS: Mapping[str, Callable[[CellEvaluation], bytes]] = {
+    "bets": bets_plot,
     "coverage": coverage_plot,
     "gain": gain_plot,
     "reliability": reliability_plot,
@@ -192,12 +237,13 @@ def _dates(axes: Axes) -> None:
     axes.margins(x=0)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, *, grid: bool = True) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(visible=True, color="#E6E6E6", lw=0.7)
+        if grid:
+            axes.grid(visible=True, color="#E6E6E6", lw=0.7)
         axes.set_axisbelow(True)
     held = BytesIO()
     # The version of the library in the file's metadata would change its bytes.

@@ -9,6 +9,7 @@ import json
 import math
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from models import ModelConfig
 from sources.errors import SchemaError
 from training.report import CellEvaluation, JobReport
+from training.slices import KINDS, skill_by
 
 LONGEST_KEY = 250
 LONGEST_PARAMETER = 6000
@@ -23,8 +25,8 @@ LONGEST_TAG = 8000
 MOST_PARAMETERS = 1000
 NEVER_UNDEFINED = ("log_loss", "gain_mnat")
 """Metrics without which a run says nothing; all others may be undefined, and are then listed."""
-NOT_A_MEAN = ("_lower", "_upper", "_p_value")
-"""The mean of bounds is no bound of the mean, nor that of p-values a p-value."""
+NOT_A_MEAN = ("_lower", "_upper", "_p_value", "_diebold_mariano", "_least_detectable")
+"""The mean of bounds is no bound of the mean, nor that of p-values a p-value, nor of tests one."""
 
 
 def parameters(config: ModelConfig) -> dict[str, str]:
@@ -189,6 +191,7 @@ def evaluation_json(report: JobReport) -> str:
             }
             for evaluation in report.evaluations
         ],
+        "skill_by": [asdict(part) for kind in KINDS for part in skill_by(report.evaluations, kind)],
         "fit_to_serve": report.verdict.fit_to_serve,
         "skill_certified": report.verdict.skill_certified,
         "checks": [list(check) for check in report.verdict.checks],

@@ -22,6 +22,9 @@ class CellEvaluation:
     days, gain : (n,) as-of days, and the log loss of climatology minus ours, nats.
     weights : expert -> (n,) its weight in the mixture on those days.
     coverage : gain by the share of days kept, had we abstained on the least confident.
+    labels : kind -> (n,) the year and the regimes of the days, empty where not known then.
+    bets : (n, 2) returns of the betting rule and of buying and holding, a row a bet of h days;
+        None where the rule says nothing, at a threshold other than 0.
     """
 
     cell: Cell
@@ -31,6 +34,8 @@ class CellEvaluation:
     gain: np.ndarray
     weights: Mapping[str, np.ndarray]
     coverage: RiskCoverage
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    bets: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def track_job(
     model_name: str = "riskon",
     plots: Mapping[str, bytes],
     dataset_tables: Sequence[Input] = (),
+    more_files: Mapping[str, bytes] | None = None,
 ) -> TrackedJob:
     """Track a finished job and register its bundle as the new challenger.
 
@@ -86,6 +87,7 @@ def track_job(
         knows its own place, so it is not asked for there.
     plots : file name -> PNG. Those named ``CELL/…`` also stand on the run of the cell.
     dataset_tables : tables that were read, and how fresh they were.
+    more_files : file name -> content, kept with the job's run.
 
     Raises
     ------
@@ -119,10 +121,71 @@ def track_job(
             files["config.json"] = report.config.model_dump_json(indent=2).encode()
             files["evaluation.json"] = evaluation_json(report).encode()
             files["model_card.md"] = model_card(report).encode()
-            _log_files(client, run_id, files)
+            _log_files(client, run_id, files | dict(more_files or {}))
             client.log_artifacts(run_id, str(bundle_directory), "bundle")
             version = _register(client, model_name, run_id, report, bundle_digest)
     return TrackedJob(run_id, version, experiment_id)
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as MLflow keeps it."""
+
+    run_id: str
+    name: str
+    status: str
+    started: float
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+def tracked_runs(
+    uri: str, experiment: str, filter_string: str = "", most: int = 1000
+) -> tuple[TrackedRun, ...]:
+    """Return the runs of an experiment that match a filter in MLflow's own words, newest first.
+
+    Raises
+    ------
+    RiskonError
+        For an experiment that does not exist, or a filter that MLflow does not understand.
+    """
+    with _connected(uri) as client:
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            raise RiskonError(f"experiment {experiment!r}: needed one with runs; found none")
+        runs: list[TrackedRun] = []
+        token: str | None = None
+        while len(runs) < most:
+            page = client.search_runs(
+                [found.experiment_id], filter_string, max_results=BATCH, page_token=token
+            )
+            runs += [
+                TrackedRun(
+                    run_id=run.info.run_id,
+                    name=run.info.run_name,
+                    status=run.info.status,
+                    started=run.info.start_time / 1000,
+                    metrics=dict(run.data.metrics),
+                    params=dict(run.data.params),
+                    tags=dict(run.data.tags),
+                )
+                for run in page
+            ]
+            token = page.token
+            if not token:
+                break
+        return tuple(runs[:most])
+
+
+def read_artifact(uri: str, run_id: str, name: str) -> bytes | None:
+    """Return the content of a run's artifact, None where it has none of that name."""
+    with _connected(uri) as client, tempfile.TemporaryDirectory(prefix="riskon-") as held:
+        folder = str(PurePosixPath(name).parent)
+        there = client.list_artifacts(run_id, None if folder == "." else folder)
+        if name not in {item.path for item in there}:
+            return None
+        return Path(client.download_artifacts(run_id, name, held)).read_bytes()
 
 
 def is_new_store(uri: str) -> bool:

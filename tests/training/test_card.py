@@ -23,9 +23,31 @@ def test_each_cell_has_a_row_with_its_gain_its_interval_and_its_effective_n(
 
 
 def test_every_row_of_the_table_has_as_many_columns_as_its_head(make_report: MakeReport) -> None:
-    rows = [line for line in model_card(make_report()).splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 2
-    assert {row.count("|") for row in rows} == {rows[0].count("|")}
+    tables = [part for part in model_card(make_report()).split("\n\n") if part.startswith("|")]
+    # A head, a rule and a row for each of the two cells.
+    assert len(tables[0].splitlines()) == 2 + 2
+    for table in tables:
+        assert len({row.count("|") for row in table.splitlines()}) == 1
+
+
+def test_the_card_says_where_the_gain_came_from_part_by_part(make_report: MakeReport) -> None:
+    card = model_card(make_report())
+    for part in ("| asset | BTC | 1000 | 200 |", "| horizon | 20d | 1000 | 50 |"):
+        assert part in card
+
+
+def test_the_card_states_the_rule_of_the_bets_and_its_costs(
+    make_report: MakeReport, make_evaluation: MakeEvaluation
+) -> None:
+    worth = {
+        "bet_return": 0.2, "hold_return": 0.1, "bet_excess_return": 0.1,
+        "bet_excess_return_lower": -0.1, "bet_excess_return_upper": 0.3, "bet_sharpe_ratio": 0.8,
+        "bet_sharpe_ratio_lower": 0.1, "bet_sharpe_ratio_upper": 1.5, "hold_sharpe_ratio": 0.4,
+        "deflated_sharpe_ratio": 0.9, "probability_of_backtest_overfitting": 0.2,
+    }  # fmt: skip
+    card = model_card(make_report(make_evaluation(**worth)))
+    assert "| BTC_5d | +20.0% | +10.0% | +10.0% [-10.0%, +30.0%] | +0.80 [+0.10, +1.50] |" in card
+    assert "0.10% of what changes hands" in card
 
 
 def test_an_undefined_figure_is_called_undefined(

@@ -34,6 +34,7 @@ def test_plots_carry_no_name_or_version_of_software(make_evaluation: MakeEvaluat
 
 def test_plots_are_named_by_cell(make_evaluation: MakeEvaluation) -> None:
     assert sorted(plots_of(make_evaluation("ETH", 20))) == [
+        "ETH_20d/bets.png",
         "ETH_20d/coverage.png",
         "ETH_20d/gain.png",
         "ETH_20d/reliability.png",
