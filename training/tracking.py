@@ -72,6 +72,7 @@ def track_job(
     model_name: str = "riskon",
     plots: Mapping[str, bytes],
     dataset_tables: Sequence[Input] = (),
+    more_files: Mapping[str, bytes] | None = None,
 ) -> TrackedJob:
     """Track a finished job and register its bundle as the new challenger.
 
@@ -86,6 +87,7 @@ def track_job(
         knows its own place, so it is not asked for there.
     plots : file name -> PNG. Those named ``CELL/…`` also stand on the run of the cell.
     dataset_tables : tables that were read, and how fresh they were.
+    more_files : file name -> content, kept with the job's run.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def track_job(
             files["config.json"] = report.config.model_dump_json(indent=2).encode()
             files["evaluation.json"] = evaluation_json(report).encode()
             files["model_card.md"] = model_card(report).encode()
-            _log_files(client, run_id, files)
+            _log_files(client, run_id, files | dict(more_files or {}))
             client.log_artifacts(run_id, str(bundle_directory), "bundle")
             version = _register(client, model_name, run_id, report, bundle_digest)
     return TrackedJob(run_id, version, experiment_id)
