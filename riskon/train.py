@@ -95,8 +95,12 @@ def train(
             check_request(opened, config.assets, config.horizons, config.thresholds)
             directory = asked.market or where.market_directory
             begun = begin_job(where, config, directory, opened, now, experiment, storage)
-        with holding(begun):
-            return _train(where, begun, opened, form, workers or default_workers())
+        try:
+            with holding(begun):
+                return _train(where, begun, opened, form, workers or default_workers())
+        except KeyboardInterrupt:
+            out.note(f"interrupted; go on with: riskon train --resume {begun.name}")
+            raise
 
 
 def _train(where: Settings, begun: JobFolder, opened: Market, form: str, workers: int) -> int:
