@@ -184,14 +184,14 @@ def folds_plot(days: np.ndarray, folds: Folds) -> bytes:
         ):
             axes.barh(at, end - begin, height, left=begin, color=shade, lw=0)
     begin, end = folds.inner[-1].end, folds.outer[0].begin
-    axes.barh(range(len(rows)), end - begin, 1.0, left=begin, color=INK, alpha=0.35, lw=0)
+    axes.barh(range(len(rows)), end - begin, 1.0, left=begin, color=GREY, lw=0)
     axes.set_yticks(range(len(rows)), [f"{kind} {span.begin}" for kind, span in rows])
     axes.invert_yaxis()
     for colour, label in (
         ("#D9D9D9", "labels known by then"),
         (BLUE, "scores trials"),
         (ORANGE, "unseen by the search"),
-        (INK, f"embargo, {folds.embargo_days} days"),
+        (GREY, f"embargo, {folds.embargo_days} days"),
     ):
         axes.bar(days[:1], [0], color=colour, label=label)
     _dates(axes)
