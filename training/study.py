@@ -126,9 +126,6 @@ class DurableStudy:
 
         with answering(self.name):
             self.storage.set_trial_user_attr(trial_id, FOLDS, list(outcome.gains))
-            for step in range(len(outcome.gains)):
-                mean = Outcome(outcome.gains[: step + 1]).value
-                self.storage.set_trial_intermediate_value(trial_id, step, mean)
             if outcome.failure is not None:
                 self.storage.set_trial_user_attr(trial_id, REASON, outcome.failure)
                 self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
