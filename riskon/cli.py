@@ -270,17 +270,33 @@ def train(
     horizon: Horizons = None,
     threshold: Thresholds = None,
     config: Config = None,
+    job: Annotated[
+        Path | None, typer.Option(help="Job, TOML; flags override it.  [default: built in]")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=0, help="Configurations to try.  [default: 0]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Of model and search.  [default: 7]")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Go on with a job that was cut short.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Database of the trials.  [default: a journal]"),
+    ] = None,
     experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "riskon",
     format: Annotated[Format, typer.Option(help="Of the printed scores.")] = Format.TABLE,
     workers: Workers = None,
 ) -> None:
-    """Fit, evaluate, track in MLflow, and register a version."""
-    from riskon.commands import train as command
+    """Tune, fit, evaluate, track in MLflow, and register a version."""
     from riskon.settings import Settings
+    from riskon.train import Asked
+    from riskon.train import train as command
 
-    command(
-        Settings(), market, asset, horizon, threshold, config, experiment, format.value, workers
-    )
+    asked = Asked(market, asset, horizon, threshold, config, job, trials, seed)
+    command(Settings(), asked, resume, storage, experiment, format.value, workers)
 
 
 @app.command()

@@ -64,7 +64,7 @@ def dataset(
             output,
             lambda file: table.to_parquet(file, index=False, write_page_checksum=True),
         )
-    _say_omitted(built.omitted)
+    say_omitted(built.omitted)
     out.note(
         f"Wrote {len(table)} rows x {len(built.names)} features to {output} "
         f"(sha256 of the features {built.digest[:12]}...)."
@@ -104,33 +104,9 @@ def backtest(
         evaluations = job.report.evaluations
     else:
         evaluations, thin = evaluate(job.runs, start=first, end=last)
-        _say_thin(thin)
+        say_thin(thin)
     out.print_evaluations(evaluations, form)
     out.note(f"Wrote {len(table)} predictions to {output}.")
-
-
-def train(
-    where: Settings,
-    market: Path | None,
-    assets: Words,
-    horizons: Sequence[int] | None,
-    thresholds: Numbers,
-    config: Path | None,
-    experiment: str,
-    form: str,
-    workers: int | None,
-) -> int:
-    """Train, track, register; return the version."""
-    chosen = model_config(config)
-    open_tracking(where)
-    opened = open_market(market, where)
-    job = _run(opened, assets, horizons, thresholds, chosen, workers)
-    version = track(where, job, experiment)
-    out.print_evaluations(job.report.evaluations, form)
-    out.print_verdict(job.report.verdict)
-    out.note(f"Registered version {version} of model riskon.")
-    out.note(f'Next: riskon promote {version} --reason "..."')
-    return version
 
 
 def open_tracking(where: Settings) -> None:
@@ -143,7 +119,13 @@ def open_tracking(where: Settings) -> None:
         check_tracking(where.tracking)
 
 
-def track(where: Settings, job: Job, experiment: str) -> int:
+def track(
+    where: Settings,
+    job: Job,
+    experiment: str,
+    more_plots: Mapping[str, bytes] | None = None,
+    more_files: Mapping[str, bytes] | None = None,
+) -> int:
     """Track a finished job with its plots; return the version registered."""
     from training.artifacts import PREDICTIONS, predictions_artifact
     from training.plots import plots_of, skill_plot
@@ -151,7 +133,7 @@ def track(where: Settings, job: Job, experiment: str) -> int:
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
         bundle = job.bundle.save(Path(folder) / "bundle")
-        plots: dict[str, bytes] = {}
+        plots: dict[str, bytes] = dict(more_plots or {})
         for evaluation in job.report.evaluations:
             plots |= plots_of(evaluation)
         plots["skill.png"] = skill_plot(job.report.evaluations)
@@ -167,7 +149,10 @@ def track(where: Settings, job: Job, experiment: str) -> int:
             experiment=experiment,
             plots=plots,
             dataset_tables=job.dataset.inputs,
-            more_files={PREDICTIONS: predictions_artifact(job.runs, start=evaluated_from)},
+            more_files={
+                PREDICTIONS: predictions_artifact(job.runs, start=evaluated_from),
+                **(more_files or {}),
+            },
         )
     return tracked.version
 
@@ -267,17 +252,19 @@ def _run(
             workers=workers or default_workers(),
             done=advance,
         )
-    _say_omitted(job.dataset.omitted)
-    _say_thin(job.thin)
+    say_omitted(job.dataset.omitted)
+    say_thin(job.thin)
     return job
 
 
-def _say_thin(thin: Mapping[Cell, str]) -> None:
+def say_thin(thin: Mapping[Cell, str]) -> None:
+    """Say which cells have no figures, and why."""
     for cell, reason in thin.items():
         out.note(f"{cell} has no figures: {reason}")
 
 
-def _say_omitted(omitted: Mapping[str, str]) -> None:
+def say_omitted(omitted: Mapping[str, str]) -> None:
+    """Say which features the market cannot give."""
     for group, missing in omitted.items():
         out.note(f"Feature group {group!r} left out: the market has no {missing}.")
 

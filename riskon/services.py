@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
 from models import library_versions
@@ -20,6 +21,18 @@ from sources.store import Store, is_store
 
 def open_serving(where: Settings) -> tuple[Registry, Ledger]:
     """Open the database, brought to its newest schema, and what stands on it."""
+    engine = open_migrated(where)
+    return Registry(engine, where.artifacts, where.tracking), Ledger(engine)
+
+
+def open_migrated(where: Settings) -> Engine:
+    """Open the database, brought to its newest schema.
+
+    Raises
+    ------
+    RefusedError
+        If its URL is none.
+    """
     if where.database_url is None:
         where.home.mkdir(parents=True, exist_ok=True)
     try:
@@ -27,7 +40,7 @@ def open_serving(where: Settings) -> tuple[Registry, Ledger]:
     except ArgumentError as error:
         raise RefusedError("RISKON_DATABASE_URL: needed a database URL; found none") from error
     migrate(engine)
-    return Registry(engine, where.artifacts, where.tracking), Ledger(engine)
+    return engine
 
 
 def open_scorer(where: Settings) -> Scorer:

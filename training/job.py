@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from features import Dataset, build_dataset
 from models import Cell, ModelBundle, ModelConfig, cells_of, library_versions, rows_of
 from sources.errors import InsufficientHistoryError, UnknownNameError
@@ -96,14 +98,24 @@ def run_job(
     thresholds: Sequence[float] = (0.0,),
     workers: int = 1,
     done: Progress | None = None,
+    evaluate_from: pd.Timestamp | None = None,
+    dataset: Dataset | None = None,
 ) -> Job:
-    """Train and evaluate all cells on everything the market holds."""
+    """Train and evaluate all cells on everything the market holds.
+
+    Parameters
+    ----------
+    evaluate_from : figures and verdict come from the days from here on, which a search of the
+        configuration has not seen; from all by default.
+    dataset : of all assets, where it is built already.
+    """
     begun = time.monotonic()
     # All assets pool their evidence, so that a number does not depend on what else was asked for.
-    dataset = build_dataset(market, market.crypto, config.features)
+    if dataset is None:
+        dataset = build_dataset(market, market.crypto, config.features)
     cells, short = _long_enough(dataset, cells_of(assets, horizons, thresholds), config)
     runs = walk_forward(dataset, cells, config, workers=workers, done=done)
-    evaluations, thin = evaluate(runs)
+    evaluations, thin = evaluate(runs, start=evaluate_from)
     if not evaluations:
         raise InsufficientHistoryError(
             f"{market.name}: cells with outcomes to evaluate", needed=1, found=0, unit="cells"

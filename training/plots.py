@@ -15,6 +15,7 @@ import numpy as np
 from training.bootstrap import stationary_bootstrap_means
 from training.coverage import HALF
 from training.evaluation import MNAT, block_length
+from training.folds import Folds
 from training.report import CellEvaluation
 from training.slices import KINDS, skill_by
 
@@ -207,6 +208,42 @@ PLOTS: Mapping[str, Callable[[CellEvaluation], bytes]] = {
 def plots_of(evaluation: CellEvaluation) -> dict[str, bytes]:
     """Return every plot of a cell by the name of its file, ``CELL/gain.png`` and so on."""
     return {f"{evaluation.cell}/{name}.png": draw(evaluation) for name, draw in PLOTS.items()}
+
+
+def folds_plot(days: np.ndarray, folds: Folds) -> bytes:
+    """Draw which days each fold learns from, is scored on, and leaves out; a row a fold.
+
+    Parameters
+    ----------
+    days : (n,) datetime64[D], all as-of days.
+    """
+    rows = [("inner", span) for span in folds.inner] + [("outer", span) for span in folds.outer]
+    figure = _figure((8.4, 1.6 + 0.32 * len(rows)))
+    axes = figure.add_subplot()
+    height = 0.7
+    for at, (kind, span) in enumerate(rows):
+        colour = BLUE if kind == "inner" else ORANGE
+        for begin, end, shade in (
+            (days[0], span.begin, "#D9D9D9"),
+            (span.begin, span.end, colour),
+        ):
+            axes.barh(at, end - begin, height, left=begin, color=shade, lw=0)
+    begin, end = folds.inner[-1].end, folds.outer[0].begin
+    axes.barh(range(len(rows)), end - begin, 1.0, left=begin, color=GREY, lw=0)
+    axes.set_yticks(range(len(rows)), [f"{kind} {span.begin}" for kind, span in rows])
+    axes.invert_yaxis()
+    for colour, label in (
+        ("#D9D9D9", "labels known by then"),
+        (BLUE, "scores trials"),
+        (ORANGE, "unseen by the search"),
+        (GREY, f"embargo, {folds.embargo_days} days"),
+    ):
+        axes.bar(days[:1], [0], color=colour, label=label)
+    _dates(axes)
+    axes.set_xlim(days[0], days[-1])
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
+    _title(axes, "Folds", f"the search knows nothing after {folds.seen}")
+    return _png(figure)
 
 
 def _question(evaluation: CellEvaluation) -> str:

@@ -8,10 +8,11 @@ from riskon.database import VERSION_TABLE
 from serving import champions, ledger  # noqa: F401 - they declare their tables
 from serving.database import metadata
 from sources.store import manifest
+from training import trials
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=[metadata, manifest.metadata],
+    target_metadata=[metadata, manifest.metadata, trials.metadata],
     version_table=VERSION_TABLE,
 )
 with context.begin_transaction():

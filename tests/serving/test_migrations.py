@@ -19,6 +19,7 @@ from riskon.database import MIGRATIONS, VERSION_TABLE, head, migrate
 from serving.database import metadata, open_database, writing
 from sources import IntegrityError
 from sources.store import manifest
+from training import trials
 
 
 def _migrate(url: str, start: Barrier) -> None:
@@ -29,7 +30,8 @@ def _migrate(url: str, start: Barrier) -> None:
 def test_the_tables_declared_are_the_tables_migrated(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        assert compare_metadata(context, [metadata, manifest.metadata]) == []
+        declared = [metadata, manifest.metadata, trials.metadata]
+        assert compare_metadata(context, declared) == []
 
 
 def test_the_head_by_file_name_is_alembics_head() -> None:
@@ -84,7 +86,7 @@ def test_the_downgrade_takes_everything_back_e03(engine: Engine) -> None:
 def test_a_database_of_a_later_program_is_refused(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(IntegrityError, match="needed schema revision 0002 or older; found 9999"):
+    with pytest.raises(IntegrityError, match="needed schema revision 0004 or older; found 9999"):
         migrate(engine)
 
 

@@ -1,0 +1,202 @@
+"""``riskon train``: a job that is tuned, durable and resumable; or one fit of what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from models import ModelConfig
+from riskon import output as out
+from riskon.commands import open_tracking, say_omitted, say_thin, track
+from riskon.jobs import JobFolder, begin_job, holding, open_job, read_job, stopping
+from riskon.services import open_migrated
+from riskon.settings import Settings
+from riskon.watch import watching
+from riskon.wiring import default_workers, model_config, open_market, progress, status
+from sources.errors import RefusedError
+from sources.market import Market
+from training.evaluation import evaluate, pooled_figures
+from training.job import Job, check_request, run_job
+from training.trials import TrialCount
+
+if TYPE_CHECKING:
+    from training.search import Choice
+    from training.tuning import Tuning
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of the command line that say what a job is; None where they are not given."""
+
+    market: Path | None = None
+    assets: Sequence[str] | None = None
+    horizons: Sequence[int] | None = None
+    thresholds: Sequence[float] | None = None
+    config: Path | None = None
+    job: Path | None = None
+    trials: int | None = None
+    seed: int | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether any of them is given."""
+        return any(value is not None and value != [] for value in vars(self).values())
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """Path of a setting of the job -> what the flag says, None where it is not given."""
+        model = None if self.config is None else model_config(self.config)
+        return {
+            "assets": list(self.assets) if self.assets else None,
+            "horizons": list(self.horizons) if self.horizons else None,
+            "thresholds": list(dict.fromkeys(self.thresholds)) if self.thresholds else None,
+            "model": model and model.model_dump(mode="json"),
+            "search.trials": self.trials,
+            "search.seed": self.seed,
+            "seeds": None if self.seed is None else [self.seed],
+        }
+
+
+def train(
+    where: Settings,
+    asked: Asked,
+    resume: str | None,
+    storage: str | None,
+    experiment: str,
+    form: str,
+    workers: int | None,
+) -> int:
+    """Search, train, track, register; return the version.
+
+    What is known is fixed when the job begins: midnight may pass while it runs, and a
+    job that is resumed reads what it read at first.
+
+    Raises
+    ------
+    RefusedError
+        If a job is resumed and described anew at the same time, or another process runs it.
+    """
+    with stopping():
+        if resume is not None:
+            if asked.anything:
+                raise RefusedError("--resume: needed no other description of the job; found some")
+            begun = open_job(where, resume, storage)
+            open_tracking(where)
+            opened = begun.same_market(open_market(begun.market, where))
+        else:
+            config = read_job(asked.job, asked.flags)
+            open_tracking(where)
+            now = pd.Timestamp.now(tz="UTC").as_unit("us")
+            opened = open_market(asked.market, where).as_of(now)
+            check_request(opened, config.assets, config.horizons, config.thresholds)
+            directory = asked.market or where.market_directory
+            begun = begin_job(where, config, directory, opened, now, experiment, storage)
+        try:
+            with holding(begun):
+                return _train(where, begun, opened, form, workers or default_workers())
+        except KeyboardInterrupt:
+            out.note(f"interrupted; go on with: riskon train --resume {begun.name}")
+            raise
+
+
+def _train(where: Settings, begun: JobFolder, opened: Market, form: str, workers: int) -> int:
+    config, plots, files = begun.config, {}, {}
+    count = TrialCount(open_migrated(where))
+    tuning: Tuning | None = None
+    if config.search.trials:
+        tuning, choice = _search(begun, opened, count, workers)
+        chosen = choice.config
+    else:
+        chosen = config.base
+        count.begin(begun.data_digest, begun.name, 0, chosen.digest)
+    job = _fit(opened, begun, chosen, tuning, workers)
+    if tuning is not None:
+        from training.plots import folds_plot
+
+        _say_outer(job, tuning)
+        days = tuning.dataset.days.to_numpy("datetime64[D]")
+        plots["folds.png"] = folds_plot(days, tuning.folds)
+        files["search.json"] = choice.to_json().encode()
+    files["job.json"] = (config.model_dump_json(indent=2) + "\n").encode()
+    version = track(where, job, begun.experiment, plots, files)
+    out.print_evaluations(job.report.evaluations, form)
+    out.print_verdict(job.report.verdict)
+    total = count.trials_counted(begun.data_digest)
+    out.note(f"{total} trial{'s' if total > 1 else ''} so far on these data.")
+    out.note(f"Registered version {version} of model riskon.")
+    out.note(f'Next: riskon promote {version} --reason "..."')
+    return version
+
+
+def _search(
+    begun: JobFolder, opened: Market, count: TrialCount, workers: int
+) -> tuple[Tuning, Choice]:
+    from training.search import search
+    from training.space import Space
+    from training.study import DurableStudy, open_storage
+    from training.tuning import prepare
+
+    config = begun.config
+    space = Space(config.base, config.search.space)
+    sizes = {name: len(choices) for name, choices in space.choices.items()}
+    study = DurableStudy(open_storage(begun.folder, begun.storage), f"riskon {begun.name}", sizes)
+    with status("building the dataset and the folds"):
+        tuning = prepare(opened, config)
+    for cell, reason in tuning.thin.items():
+        out.note(f"{cell} does not score trials: {reason}")
+    out.note(
+        f"Job {begun.name}: {config.search.trials} trials on {len(tuning.arena.cells)} cells and "
+        f"{len(tuning.folds.inner)} inner folds to {tuning.folds.seen}. "
+        f"If it is cut short: riskon train --resume {begun.name}"
+    )
+
+    def counted(place: int, tried: ModelConfig) -> None:
+        count.begin(begun.data_digest, begun.name, place, tried.digest)
+        watch.begun(place)
+
+    done = len(study.finished(config.search.retries + 1))
+    with watching(config.search.trials + 1, done) as watch:
+        choice = search(
+            tuning.arena, space, config.search, study,
+            workers=min(workers, config.search.side_by_side),
+            begun=counted, finished=watch.finished,
+        )  # fmt: skip
+    out.note(choice.sentence)
+    return tuning, choice
+
+
+def _fit(
+    opened: Market, begun: JobFolder, chosen: ModelConfig, tuning: Tuning | None, workers: int
+) -> Job:
+    config = begun.config
+    assets, days = check_request(opened, config.assets, config.horizons, config.thresholds)
+    unseen = None
+    if tuning is not None:
+        unseen = pd.Timestamp(tuning.folds.outer[0].begin).as_unit("us")
+    with progress("walking forward", len(assets) * len(days) * len(config.thresholds)) as advance:
+        job = run_job(
+            opened, assets, days, chosen,
+            thresholds=config.thresholds, workers=workers, done=advance,
+            evaluate_from=unseen, dataset=None if tuning is None else tuning.dataset,
+        )  # fmt: skip
+    say_omitted(job.dataset.omitted)
+    say_thin(job.thin)
+    return job
+
+
+def _say_outer(job: Job, tuning: Tuning) -> None:
+    """Say how the choice did in each fold that the search never saw."""
+    for span in tuning.folds.outer:
+        first, last = (pd.Timestamp(day) for day in (span.begin, span.end - 1))
+        found, _ = evaluate(job.runs, start=first, end=last)
+        if found:
+            figures = pooled_figures(found)
+            out.note(
+                f"Outer fold {first:%Y-%m-%d} to {last:%Y-%m-%d}: "
+                f"{figures['gain_mnat']:+.2f} mnat a day "
+                f"({figures['gain_mnat_lower']:+.2f} to {figures['gain_mnat_upper']:+.2f})"
+            )

@@ -1,0 +1,28 @@
+"""Places at which a test may end the process, to see what a kill leaves behind.
+
+``CRASHPOINT=before_trial_stored:SIGKILL`` in the environment; ``name@3`` ends it the third time
+that the place is passed. Without it nothing happens.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+CRASHPOINTS = ("before_trial_stored", "after_trial_stored")
+
+_PASSED: Counter[str] = Counter()
+
+
+def crashpoint(name: str) -> None:
+    """End the process here if the environment asks for it."""
+    asked, _, how = os.environ.get("CRASHPOINT", "").partition(":")
+    if not asked:
+        return
+    wanted, _, times = asked.partition("@")
+    if wanted != name:
+        return
+    _PASSED[name] += 1
+    if _PASSED[name] == int(times or 1):
+        os.kill(os.getpid(), signal.Signals[how or "SIGKILL"])
