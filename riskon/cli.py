@@ -228,7 +228,7 @@ def promote(
     override: Annotated[bool, typer.Option("--override", help="Promote against the gate.")] = False,
 ) -> None:
     """Make a version the champion, through the gate."""
-    from riskon.commands import promote as command
+    from riskon.champions import promote as command
     from riskon.settings import Settings
 
     command(Settings(), version, reason, override)
@@ -239,10 +239,25 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; recorded.")] = "rollback",
 ) -> None:
     """Make the champion before this one the champion again."""
-    from riskon.commands import rollback as command
+    from riskon.champions import rollback as command
     from riskon.settings import Settings
 
     command(Settings(), reason)
+
+
+@app.command()
+def champion(
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="Who spoke then, as 2026-01-01T00:00Z."),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Of the answer.")] = Format.TABLE,
+) -> None:
+    """Say who speaks, or who spoke at an instant, since when, by whom, and why."""
+    from riskon.champions import champion as command
+    from riskon.settings import Settings
+
+    command(Settings(), at, format.value)
 
 
 @app.command()

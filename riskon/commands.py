@@ -166,28 +166,6 @@ def track(where: Settings, job: Job, experiment: str) -> int:
     return tracked.version
 
 
-def promote(where: Settings, version: int, reason: str, override: bool) -> None:
-    """Make a version the champion."""
-    if not reason.strip():
-        raise RefusedError("--reason: needed words; found none")
-    from riskon.services import open_serving
-
-    registry, _ = open_serving(where)
-    open_tracking(where)
-    champion = registry.promote(version, reason=reason, override=override)
-    skill = "certified" if champion.skill_certified else "not certified"
-    out.note(f"Version {champion.version} is the champion (skill {skill}).")
-    out.note("Next: riskon score")
-
-
-def rollback(where: Settings, reason: str) -> None:
-    """Make the champion before this one the champion again."""
-    from riskon.services import open_serving
-
-    champion = open_serving(where)[0].rollback(reason)
-    out.note(f"Version {champion.version} is the champion again.")
-
-
 def score(
     where: Settings,
     market: Path | None,
