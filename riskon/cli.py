@@ -211,14 +211,35 @@ def train(
     experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "riskon",
     format: Annotated[Format, typer.Option(help="Of the printed scores.")] = Format.TABLE,
     workers: Workers = None,
+    spool: Annotated[
+        bool, typer.Option("--spool", help="Train even if tracking is down; sync later.")
+    ] = False,
 ) -> None:
     """Fit, evaluate, track in MLflow, and register a version."""
     from riskon.commands import train as command
     from riskon.settings import Settings
 
     command(
-        Settings(), market, asset, horizon, threshold, config, experiment, format.value, workers
+        Settings(),
+        market,
+        asset,
+        horizon,
+        threshold,
+        config,
+        experiment,
+        format.value,
+        workers,
+        spool,
     )
+
+
+@app.command()
+def sync() -> None:
+    """Send finished jobs that the tracking store does not have yet, each once."""
+    from riskon.commands import sync as command
+    from riskon.settings import Settings
+
+    command(Settings())
 
 
 @app.command()

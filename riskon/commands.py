@@ -13,7 +13,7 @@ from models import Cell, ModelConfig
 from riskon import output as out
 from riskon.settings import Settings
 from riskon.wiring import default_workers, model_config, open_market, progress, status
-from sources.errors import DataUnavailableError, RefusedError
+from sources.errors import DataUnavailableError, RefusedError, TrackingUnavailableError
 from sources.market import Market
 from training.job import Job, check_request, run_job
 
@@ -118,34 +118,72 @@ def train(
     experiment: str,
     form: str,
     workers: int | None,
-) -> int:
-    """Train, track, register; return the version."""
+    spool: bool = False,
+) -> int | None:
+    """Train, track, register; return the version, None where the job waits in the spool."""
     chosen = model_config(config)
-    open_tracking(where)
+    open_tracking(where, spool=spool)
     opened = open_market(market, where)
     job = _run(opened, assets, horizons, thresholds, chosen, workers)
-    version = track(where, job, experiment)
     out.print_evaluations(job.report.evaluations, form)
     out.print_verdict(job.report.verdict)
+    try:
+        version = track(where, job, experiment)
+    except TrackingUnavailableError as error:
+        out.note(f"{error}. The job is done and waits in {where.spool}.")
+        out.note("Next, when it answers again: riskon sync")
+        return None
     out.note(f"Registered version {version} of model riskon.")
     out.note(f'Next: riskon promote {version} --reason "..."')
     return version
 
 
-def open_tracking(where: Settings) -> None:
-    """Make sure that the tracking store answers, before any work is done."""
-    from training.tracking import check_tracking, is_new_store
+def open_tracking(where: Settings, *, spool: bool = False) -> None:
+    """Make sure that the tracking store answers, before work is done; close runs of the killed.
+
+    Raises
+    ------
+    TrackingUnavailableError
+        If it does not answer, and jobs are not to wait in the spool.
+    """
+    from training.tracking import check_tracking, is_new_store, reap
 
     if is_new_store(where.tracking):
         out.note(f"Making the tracking database {where.home / 'mlflow.db'}, once.")
-    with status("asking the tracking store"):
-        check_tracking(where.tracking)
+    try:
+        with status("asking the tracking store"):
+            check_tracking(where.tracking)
+            closed = reap(where.tracking)
+    except TrackingUnavailableError as error:
+        if not spool:
+            raise
+        out.note(f"{error}. The job will wait in {where.spool}, as --spool asks.")
+        return
+    if closed:
+        out.note(f"Closed as KILLED {len(closed)} run(s) of jobs that died: {', '.join(closed)}.")
+
+
+def sync(where: Settings) -> None:
+    """Send the jobs that wait in the spool, each once, the oldest first."""
+    from training.spool import waiting
+    from training.tracking import send_job
+
+    jobs = waiting(where.spool)
+    if not jobs:
+        out.note(f"Nothing waits in {where.spool}.")
+        return
+    open_tracking(where)
+    where.artifacts.mkdir(parents=True, exist_ok=True)
+    for folder in jobs:
+        tracked = send_job(folder, uri=where.tracking, artifacts=where.artifacts)
+        out.note(f"Sent job {folder.name}: version {tracked.version} of model riskon.")
 
 
 def track(where: Settings, job: Job, experiment: str) -> int:
     """Track a finished job with its plots; return the version registered."""
     from training.plots import plots_of
     from training.tracking import track_job
+    from training.walkforward import predictions
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
         bundle = job.bundle.save(Path(folder) / "bundle")
@@ -159,9 +197,11 @@ def track(where: Settings, job: Job, experiment: str) -> int:
             bundle.digest,
             uri=where.tracking,
             artifacts=where.artifacts,
+            spool=where.spool,
             experiment=experiment,
             plots=plots,
             dataset_tables=job.dataset.inputs,
+            predictions=out.predictions_csv(predictions(job.runs)),
         )
     return tracked.version
 

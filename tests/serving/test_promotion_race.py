@@ -1,4 +1,4 @@
-"""Many promoters at once, in processes of their own; each imports this module, so it stays light."""
+"""Many promoters at once, each in a process that imports this module, so it stays light."""
 
 from __future__ import annotations
 
