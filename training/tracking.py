@@ -121,8 +121,8 @@ def send_job(folder: Path, *, uri: str, artifacts: Path | None) -> TrackedJob:
     RiskonError
         If the server refuses: a deleted experiment, no room for artifacts.
     """
-    record = read_record(folder)
     with _turn(folder), _connected(uri) as client:
+        record = read_record(folder)
         experiment_id = _experiment(client, record.experiment, None if is_http(uri) else artifacts)
         found = client.search_model_versions(
             f"name = '{record.model}' and tags.`{JOB}` = '{record.job}'"
