@@ -45,6 +45,7 @@ INFORMED = SignalConfig(
     interactions=False,
     group_weights={},
     nothing=0.01,
+    evidence_power=1.0,
     gate_prior=(0.01, 0.98, 0.01),
     gate_share=0.0,
 )

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from features.breadth import breadth_table
 from features.clock import (
     Vintages,
     day_by_day,
@@ -21,6 +20,7 @@ from features.crypto import daily
 from features.dataset import Dataset, Input
 from features.flows import combine_funds
 from features.labels import first_known_close
+from features.panel_vintages import breadth_as_known
 from features.registry import REGISTRY, Group, Registry, Role, Tables
 from features.schema import schema_of
 from features.selection import FeatureConfig, available_groups, select_groups, symbols_of
@@ -135,7 +135,7 @@ class _TableReader:
     def _table(self, role: Role, asset: str) -> pd.DataFrame:
         if role.folder == "constituents" and self.market.panel is not None:
             if "panel" not in self._made:
-                self._made["panel"] = breadth_table(self.market.panel)
+                self._made["panel"] = breadth_as_known(self.market.panel)
             return self._made["panel"]
         symbols = symbols_of(role, self.market, self.config, asset)
         tables: Mapping[str, pd.DataFrame] = getattr(self.market, role.folder)

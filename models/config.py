@@ -77,10 +77,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 WEIGHTS = {
     # The claims that the project is about: highs (C1 to C5), flows (C6), a common driver (C11).
-    **dict.fromkeys(("highs", "driver"), 3.0),
-    "flow": 2.0,
+    "highs": 3.5,
+    "driver": 4.0,
+    "flow": 2.5,
     # Groups that no claim names, and interactions, have to work harder to be believed.
-    **dict.fromkeys(("own", "dispersion", "high x flow", "momentum x dispersion"), 0.5),
+    "momentum x dispersion": 0.75,
+    **dict.fromkeys(("own", "dispersion", "high x flow"), 0.5),
     **dict.fromkeys(("nearness", "relative", "large", "rates", "vix", "credit"), 0.33),
     **dict.fromkeys(("high x breadth", "high x liquidity"), 0.25),
 }
@@ -100,8 +102,11 @@ class SignalConfig(_Frozen):
     """Scale of the moment prior: the likeliest effect is 0.05 deviations of a day a deviation."""
     own_effect: Annotated[float, Field(gt=0, le=1)] = 0.015
     """Deviation of an asset's coefficient from the one that all share."""
-    nothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    nothing: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Prior of no signal at all, within one average; the gate and the mixture doubt besides."""
+    evidence_power: Annotated[float, Field(gt=0, le=1)] = 0.85
+    """Power of the likelihood that chooses among signals. Days are no independent draws of the law
+    assumed, so that a chance relation would be believed too soon at full power."""
     discounts: tuple[float, float] = (1.0, 0.996)
     """Daily fading of evidence, slow and fast; the gate weighs both. The fast half-life, 173 days,
     is far from the slow one, so that the gate can tell them apart soon after a relation turns."""

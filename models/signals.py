@@ -8,7 +8,9 @@ refit, and row t reads what was known at T(t).
 References
 ----------
 Raftery, Madigan and Hoeting (1997), Bayesian model averaging for linear
-regression; Johnson and Rossell (2010), non-local priors; Herbster and Warmuth
+regression; Johnson and Rossell (2010), non-local priors; Gruenwald and van Ommen
+(2017), Inconsistency of Bayesian inference for misspecified linear models, and a
+proposal for repairing it (the power of the likelihood); Herbster and Warmuth
 (1998), Tracking the best expert.
 """
 
@@ -85,6 +87,7 @@ def coefficients(
     ``m = C v``. The moment prior ``beta^2 N(0, effect^2)`` multiplies it by
     ``(m^2 + v) / effect^2`` and has mean ``(m^3 + 3 m v) / (m^2 + v)``: small effects
     are as good as none, so evidence for nothing grows as n^1.5 and not n^0.5.
+    A feature's probability takes the Bayes factor to the power ``evidence_power``.
     Each asset's coefficient deviates from the shared one by N(0, own_effect^2).
 
     Parameters
@@ -118,7 +121,8 @@ def coefficients(
     m = score * v
     evidence = 0.5 * np.log(v / effect**2) + 0.5 * score * m + np.log((m**2 + v) / effect**2)
     shared = (m**3 + 3 * m * v) / (m**2 + v)
-    chance = _posterior(np.where(enough, evidence, 0.0) + np.log(shares), config.nothing)
+    told = config.evidence_power * np.where(enough, evidence, 0.0)
+    chance = _posterior(told + np.log(shares), config.nothing)
     chance = np.where(enough, chance, 0.0)
     found = np.empty(x.shape)
     precision = scores.precision[:, None]

@@ -30,9 +30,18 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class Source(StrEnum):
+    """Where data come from."""
+
+    FILES = "files"
+    LIVE = "live"
+
+
 Market = Annotated[
     Path | None,
-    typer.Option(help="Market directory.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"),
+    typer.Option(
+        help="Market directory or store.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"
+    ),
 ]
 Assets = Annotated[
     list[str] | None, typer.Option("--asset", help="Crypto symbol; repeat.  [default: all]")
@@ -90,6 +99,59 @@ def simulate(
     from riskon.commands import simulate as command
 
     command(market, world, seed, years, strength)
+
+
+@app.command()
+def ingest(
+    market: Annotated[
+        Path | None,
+        typer.Option(help="Store to fill.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"),
+    ] = None,
+    source: Annotated[Source, typer.Option(help="Where the data come from.")] = Source.FILES,
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="Market directory to read, for files.")
+    ] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(help="Live series to ask for, such as prices/IWM; all by default."),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print what was kept out and why; bring nothing in.")
+    ] = False,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Merge the store's segments, and bring nothing in.")
+    ] = False,
+    format: Annotated[Format, typer.Option(help="Of the summary.")] = Format.TABLE,
+) -> None:
+    """Bring data into a point-in-time store; safe to repeat."""
+    from riskon.ingest import compact as compacting
+    from riskon.ingest import ingest as command
+    from riskon.settings import Settings
+
+    if compact:
+        compacting(Settings(), market)
+    elif explain:
+        from riskon.ingest import explain as explaining
+
+        explaining(Settings(), market, format.value)
+    elif source is Source.LIVE:
+        from riskon.live import ingest_live
+
+        ingest_live(Settings(), market, series or [], format.value)
+    else:
+        command(Settings(), market, from_, format.value)
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option(help="Directory to write; new or empty.")],
+    market: Market = None,
+) -> None:
+    """Write a store as a market directory, with all vintages."""
+    from riskon.ingest import export as command
+    from riskon.settings import Settings
+
+    command(Settings(), market, output)
 
 
 @app.command()
@@ -291,13 +353,20 @@ def score(
     horizon: Annotated[
         list[int] | None, typer.Option(help="Horizon in days; repeat.  [default: the model's]")
     ] = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INSTANT",
+            help="Recreate what the store knew then (2025-06-21T06:00:00Z); the ledger stays.",
+        ),
+    ] = None,
     format: Annotated[Format, typer.Option(help="Of the scores.")] = Format.TABLE,
 ) -> None:
     """Print the champion's probability scores, and write them to the ledger."""
     from riskon.commands import score as command
     from riskon.settings import Settings
 
-    command(Settings(), market, as_of, asset, horizon, format.value)
+    command(Settings(), market, as_of, asset, horizon, format.value, known_at)
 
 
 @app.command()

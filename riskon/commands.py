@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -213,8 +214,12 @@ def score(
     assets: Words,
     horizons: Sequence[int] | None,
     form: str,
+    known_at: str | None = None,
 ) -> None:
-    """Print the champion's scores, and write them to the ledger."""
+    """Print the champion's scores, and write them to the ledger.
+
+    With ``known_at`` they are made of what the store knew then, and the ledger stays as it is.
+    """
     from riskon.services import open_scorer
     from serving import scores_table
 
@@ -222,13 +227,15 @@ def score(
     scorer = open_scorer(where)
     # Before the market is read, which takes seconds.
     scorer.bundle.select(assets or None, horizons or None)
-    scores = scorer.score(
-        open_market(market, where),
+    then = _instant("--known-at", known_at)
+    making = scorer.score if then is None else scorer.recreate
+    scores = making(
+        open_market(market, where, then),
         None if day is None else day.date(),
         assets=assets or None,
         horizons=horizons or None,
     )
-    if day is None:
+    if day is None and then is None:
         age = (pd.Timestamp.now(tz="UTC").date() - scores[0].as_of).days
         if age > OLD_MARKET_DAYS:
             out.note(f"The market's latest day is {scores[0].as_of}, {age} days ago.")
@@ -302,6 +309,24 @@ def _day(flag: str, text: str | None) -> pd.Timestamp | None:
 
         raise typer.BadParameter(f"{flag}: needed a day as YYYY-MM-DD; found {text[:20]!r}")
     return day.as_unit("us")
+
+
+def _instant(flag: str, text: str | None) -> pd.Timestamp | None:
+    """Parse an instant strictly: 2025-06-21T06:00:00Z, its offset included."""
+    if text is None:
+        return None
+    try:
+        instant = pd.Timestamp(datetime.fromisoformat(text))
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        import typer
+
+        raise typer.BadParameter(
+            f"{flag}: needed an instant with its offset, as 2025-06-21T06:00:00Z; "
+            f"found {text[:30]!r}"
+        )
+    return instant.tz_convert("UTC").as_unit("us")
 
 
 def _span(job: Job) -> str:

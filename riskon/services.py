@@ -11,8 +11,11 @@ from models import library_versions
 from riskon.database import migrate
 from riskon.output import note
 from riskon.settings import Settings
+from riskon.wiring import open_store
 from serving import Ledger, Registry, Scorer, open_database
 from sources.errors import DataUnavailableError, RefusedError
+from sources.market import Market
+from sources.store import Store, is_store
 
 
 def open_serving(where: Settings) -> tuple[Registry, Ledger]:
@@ -82,9 +85,31 @@ def run_server(where: Settings, market: Path | None, host: str, port: int) -> No
             market_dir=directory if directory.is_dir() else None,
             allowed_hosts=hosts if host in hosts else (*hosts, host),
             api_key_hashes=tuple(hash_key(key) for key in where.keys),
+            reader=StoreReader(where) if is_store(directory) else None,
         )
     )
     uvicorn.run(app, host=host, port=port, log_level="info", server_header=False)
+
+
+class StoreReader:
+    """Reads a point-in-time store for the service, again when a batch was added."""
+
+    def __init__(self, where: Settings) -> None:
+        self.where = where
+        self._store: Store | None = None
+
+    def signature(self, directory: Path) -> object:
+        """Return the last batch."""
+        return self._opened(directory).signature()
+
+    def read(self, directory: Path) -> Market:
+        """Return the market of the store."""
+        return self._opened(directory).read()
+
+    def _opened(self, directory: Path) -> Store:
+        if self._store is None:
+            self._store = open_store(directory, self.where)
+        return self._store
 
 
 def _is_loopback(host: str) -> bool:

@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     stooq_url: str | None = None
     stooq_api_key: SecretStr | None = None
     klines_url: str | None = None
-    exchange: str = "kraken"
-    """ccxt's name of the exchange that crypto bars are asked of."""
+    exchange: str = "bitstamp"
+    """ccxt's name of the exchange that crypto bars are asked of; Kraken's go back 720 days."""
     exchange_quote: str = "USD"
     exchange_url: str | None = None
 

@@ -11,21 +11,82 @@ from pathlib import Path
 import pandas as pd
 
 from models import ModelConfig
+from riskon.database import migrate
 from riskon.settings import Settings
 from sources.errors import RefusedError, SchemaError
 from sources.files import read_market
 from sources.market import CRYPTO_UNIVERSE, Market
+from sources.store import MANIFEST, Marker, Store, is_store
 
 
-def open_market(directory: Path | None, where: Settings) -> Market:
-    """Read the market directory given, or the one the settings name, as it stands now.
+def open_market(
+    directory: Path | None, where: Settings, known_at: pd.Timestamp | None = None
+) -> Market:
+    """Read the market directory or store given, or the one the settings name, as it stands now.
 
-    What is not known yet, such as the candle of a day that is not over, is left out.
+    What is not known yet, such as the candle of a day that is not over, is left out; and, where
+    ``known_at`` is given, what came to the store later.
+
+    Raises
+    ------
+    RefusedError
+        Where a plain directory is asked what was known at an instant: it does not remember.
     """
-    market = read_market(
-        directory or where.market_directory, crypto=(*CRYPTO_UNIVERSE, *where.more_crypto)
-    )
-    return market.as_of(pd.Timestamp.now(tz="UTC"))
+    now = pd.Timestamp.now(tz="UTC")
+    root = directory or where.market_directory
+    if is_store(root):
+        return open_store(root, where).read(as_of=now, known_at=known_at)
+    if known_at is not None:
+        raise RefusedError(
+            f"--known-at: needed a store, which remembers when each row came; found {root}; "
+            "make one with `riskon ingest`"
+        )
+    return read_market(root, crypto=crypto_universe(where)).as_of(now)
+
+
+def open_store(root: Path, where: Settings, *, create: bool = False) -> Store:
+    """Open a store, with its manifest brought to the newest schema.
+
+    Parameters
+    ----------
+    root : its directory.
+    where : settings; a database URL among them holds the manifest of stores made from now on.
+    create : make it where it is not there yet.
+
+    Raises
+    ------
+    RefusedError
+        Where a directory that holds something else is to become a store, or the manifest is on
+        a server and no URL says on which.
+    DataUnavailableError
+        Where it is no store, or the manifest does not answer.
+    """
+    from sources.store.database import open_database
+
+    if create and not is_store(root):
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise RefusedError(
+                f"{root}: needed a store, or a new or empty directory to make one in; "
+                "found other files; name one with --market"
+            )
+        Marker.make(root, "directory" if where.database_url is None else "server")
+    marker = Marker.read(root)
+    if marker.manifest == "server":
+        if where.database_url is None:
+            raise RefusedError(
+                f"{root}: needed RISKON_DATABASE_URL, as this store's manifest is on a server; "
+                "found none"
+            )
+        engine = open_database(where.database)
+    else:
+        engine = open_database(f"sqlite:///{(root / MANIFEST).resolve()}", wal=False)
+    migrate(engine)
+    return Store(root, engine, crypto=crypto_universe(where))
+
+
+def crypto_universe(where: Settings) -> tuple[str, ...]:
+    """Return the symbols that trade every day."""
+    return (*CRYPTO_UNIVERSE, *where.more_crypto)
 
 
 def model_config(path: Path | None) -> ModelConfig:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query
 from fastapi_offline import FastAPIOffline
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from serving.daily import DailyScores
+from serving.daily import DailyScores, MarketReader
 from serving.guard import Guard, refuse_repeats, require_key
 from serving.ledger import Ledger
 from serving.problems import MEDIA_TYPE, ProblemError, register_problems
@@ -41,6 +41,7 @@ class ServiceConfig:
     allowed_hosts : names that may stand in the Host header; ``*`` allows any.
     api_key_hashes : sha256 of each key that may read, in hex; none lets anyone read.
     clock : the current instant.
+    reader : reads the market; plain directories by default.
     """
 
     registry: Registry
@@ -49,6 +50,7 @@ class ServiceConfig:
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     api_key_hashes: tuple[str, ...] = ()
     clock: Callable[[], datetime] = utc_now
+    reader: MarketReader | None = None
 
 
 class ScoresQuery(BaseModel):
@@ -106,7 +108,9 @@ class Health(BaseModel):
 
 def create_app(config: ServiceConfig) -> FastAPI:
     """Return the application; opens nothing before it is asked."""
-    service = DailyScores(config.registry, config.ledger, config.market_dir, config.clock)
+    service = DailyScores(
+        config.registry, config.ledger, config.market_dir, config.clock, config.reader
+    )
     # The pages of /docs come from here too: a service may have no way out.
     app = FastAPIOffline(
         title="riskon",

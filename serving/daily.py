@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from models import Cell
 from serving.ledger import Ledger
@@ -13,6 +14,29 @@ from serving.registry import Registry
 from serving.score import Score
 from serving.scorer import Scorer, scorable_days, utc_now
 from sources import Market, read_market
+
+
+class MarketReader(Protocol):
+    """Reads the market that is to be scored."""
+
+    def signature(self, directory: Path) -> object:
+        """Return what differs when the market has to be read again."""
+
+    def read(self, directory: Path) -> Market:
+        """Return the market."""
+
+
+class DirectoryReader:
+    """Reads a market directory, again when one of its files changed."""
+
+    def signature(self, directory: Path) -> object:
+        """Return name, time and size of every file."""
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        return [(str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files]
+
+    def read(self, directory: Path) -> Market:
+        """Return the market of the directory."""
+        return read_market(directory)
 
 
 class DailyScores:
@@ -23,6 +47,7 @@ class DailyScores:
     registry, ledger : who speaks, and what was said.
     market_dir : market directory to score what the ledger lacks; None to read the ledger only.
     clock : the current instant.
+    reader : reads that directory, and says when to read it again.
     """
 
     def __init__(
@@ -31,8 +56,10 @@ class DailyScores:
         ledger: Ledger,
         market_dir: Path | None = None,
         clock: Callable[[], datetime] = utc_now,
+        reader: MarketReader | None = None,
     ) -> None:
         self.registry = registry
+        self.reader = reader or DirectoryReader()
         self.ledger = ledger
         self.market_dir = market_dir
         self.clock = clock
@@ -92,10 +119,9 @@ class DailyScores:
         return found
 
     def _read(self, directory: Path) -> Market:
-        """Return the market, read again when a file changed."""
-        files = sorted(path for path in directory.rglob("*") if path.is_file())
-        signature = [(str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in files]
+        """Return the market, read again when it changed."""
+        signature = self.reader.signature(directory)
         with self._reading:
             if self._market is None or self._market[0] != signature:
-                self._market = (signature, read_market(directory))
+                self._market = (signature, self.reader.read(directory))
             return self._market[1]

@@ -136,6 +136,51 @@ class Scorer:
             If the market lacks an input that the model was trained with.
         """
         cells = self.bundle.select(assets, horizons)
+        day, cut = self._cut(market, as_of)
+        digest = cut.digest()
+        answers = self.recorded(day, assets, horizons)
+        if answers is None:
+            answers = self._recorded(self._scores(cut, day, cells, digest))
+        if any(score.data.digest != digest for score in answers):
+            logger.warning(
+                "as of %s: the forecasts issued before stand, though the market now reads "
+                "differently: needed data %s; found %s", day, answers[0].data.digest, digest,
+            )  # fmt: skip
+        return answers
+
+    def recreate(
+        self,
+        market: Market,
+        as_of: date | None = None,
+        assets: Sequence[str] | None = None,
+        horizons: Sequence[int] | None = None,
+    ) -> tuple[Score, ...]:
+        """Score a day again, and record nothing.
+
+        A score that equals the ledger's in all but the instant of its making is the ledger's.
+        Raises as :meth:`score`.
+        """
+        cells = self.bundle.select(assets, horizons)
+        day, cut = self._cut(market, as_of)
+        made = self._scores(cut, day, cells, cut.digest())
+        held = {s.forecast_id: s for s in self.ledger.find(day, version=self.model.version)}
+        answers = []
+        for score in made:
+            issued = held.get(score.forecast_id)
+            same = issued is not None and score == issued.model_copy(
+                update={"issued_at": score.issued_at}
+            )
+            if issued is not None and not same:
+                logger.warning(
+                    "%s, %s days, as of %s: needed the forecast issued before, of data %s; found "
+                    "another one, of data %s", score.asset, score.horizon_days, day,
+                    issued.data.digest, score.data.digest,
+                )  # fmt: skip
+            answers.append(issued if issued is not None and same else score)
+        return tuple(answers)
+
+    def _cut(self, market: Market, as_of: date | None) -> tuple[date, Market]:
+        """Return the day to score, and the market as it stood at its end."""
         first, last = scorable_days(market, self.clock())
         day = last if as_of is None else as_of
         if not first <= day <= last:
@@ -147,16 +192,7 @@ class Scorer:
         instant = as_of_instant(pd.Timestamp(day))
         cut = market.as_of(instant)
         _refuse_look_ahead(cut, instant)
-        digest = cut.digest()
-        answers = self.recorded(day, assets, horizons)
-        if answers is None:
-            answers = self._recorded(self._scores(cut, day, cells, digest))
-        if any(score.data.digest != digest for score in answers):
-            logger.warning(
-                "as of %s: the forecasts issued before stand, though the market now reads "
-                "differently: needed data %s; found %s", day, answers[0].data.digest, digest,
-            )  # fmt: skip
-        return answers
+        return day, cut
 
     def _recorded(self, scores: Sequence[Score]) -> tuple[Score, ...]:
         """Record what was said; an abstention is no forecast, and leaves the day open."""

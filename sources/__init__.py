@@ -17,6 +17,7 @@ from sources.calendars import (
     to_us,
 )
 from sources.errors import (
+    AlreadyRunningError,
     DataUnavailableError,
     EmptyFeedError,
     InsufficientHistoryError,
@@ -35,11 +36,13 @@ from sources.errors import (
 from sources.files import read_market, write_market
 from sources.market import CRYPTO_UNIVERSE, Market, Panel, known_at
 from sources.publication import PublicationLag
+from sources.revisions import PanelRevisions
 from sources.schemas import check_table
 
 __all__ = [
     "CRYPTO_UNIVERSE",
     "PUBLICATION_LAGS",
+    "AlreadyRunningError",
     "DataUnavailableError",
     "EmptyFeedError",
     "InsufficientHistoryError",
@@ -48,6 +51,7 @@ __all__ = [
     "Market",
     "ModelNotFoundError",
     "Panel",
+    "PanelRevisions",
     "PromotionConflictError",
     "PromotionRefusedError",
     "ProviderUnavailableError",

@@ -6,6 +6,7 @@ A price of 0, a vendor's sign for "no trade", is quarantined: NaN, with a warnin
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +39,12 @@ def read_panel(root: Path, today: np.datetime64) -> Panel | None:
     paths = symbol_files(root, "constituents")
     if "closes" not in paths:
         return None
-    file = open_file(root, paths["closes"])
+    panel = build_panel(open_file(root, paths["closes"]), today)
+    return replace(panel, members=read_members(root))
+
+
+def build_panel(file: RawFile, today: np.datetime64) -> Panel:
+    """Build the panel of one file of closes, as :func:`read_panel` does, without members."""
     names = file.table.column_names
     if "date" not in names:
         raise SchemaError(file.source, row=1, expected="column date", found="no such column")
@@ -62,7 +68,6 @@ def read_panel(root: Path, today: np.datetime64) -> Panel | None:
         symbols=symbols,
         closes=np.ascontiguousarray(_closes(file, symbols)[keep]),
         available_at=known[keep],
-        members=read_members(root),
     )
 
 
@@ -94,9 +99,11 @@ def read_members(root: Path) -> pd.DataFrame | None:
         Naming the row that is no membership.
     """
     path = root / "constituents" / "members.csv"
-    if not path.is_file():
-        return None
-    file = open_file(root, path)
+    return build_members(open_file(root, path)) if path.is_file() else None
+
+
+def build_members(file: RawFile) -> pd.DataFrame:
+    """Build the table of one file of memberships, as :func:`read_members` does."""
     for name in ("symbol", "start", "end"):
         if name not in file.table.column_names:
             raise SchemaError(file.source, row=1, expected=f"column {name}", found="none")

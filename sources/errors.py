@@ -15,6 +15,7 @@
     ├── PromotionRefusedError             .version .reasons                       exit 1
     │   └── PromotionConflictError        .winner
     ├── RefusedError                                                      exit 2
+    ├── AlreadyRunningError               .what .holder                           exit 1
     ├── TrackingUnavailableError          .uri                                    exit 1
     └── IntegrityError                    .path .expected .found         HTTP 503, exit 5
 
@@ -196,6 +197,17 @@ class RefusedError(RiskonError):
     """Something asked for that would be unsafe as things are set."""
 
     exit_code = 2
+
+
+class AlreadyRunningError(RiskonError):
+    """A job that only one process may do at a time."""
+
+    def __init__(self, what: str, holder: str) -> None:
+        self.what, self.holder = what, holder
+        super().__init__(
+            f"{what}: already running: needed to be the only ingest; found {holder}; "
+            "wait for it, then try again"
+        )
 
 
 class TrackingUnavailableError(RiskonError):

@@ -58,7 +58,7 @@ def read_market(
         Where a file is not what its layout says; names file, column and row.
     """
     root = Path(directory)
-    prices = _price_files(root)
+    prices = price_files(root)
     instant = pd.Timestamp.now("UTC") if now is None else now
     today = calendars.to_us(instant.tz_convert("UTC").tz_localize(None)).to_datetime64()
     tables: dict[str, dict[str, pd.DataFrame]] = {}
@@ -113,7 +113,15 @@ def write_market(market: Market, directory: str | Path) -> None:
         _replace(root / source, content)
 
 
-def _price_files(root: Path) -> dict[str, Path]:
+def price_files(root: Path) -> dict[str, Path]:
+    """Return symbol -> file of ``prices/``, of which a market directory has at least one.
+
+    Raises
+    ------
+    DataUnavailableError
+        Where there is no such directory, folder or file; says what is there instead.
+    """
+
     def missing(needed: str, found: str) -> DataUnavailableError:
         return DataUnavailableError(
             f"{root}: needed {needed}; found {found}; {NEXT_STEP}", source=str(root)

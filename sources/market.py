@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from sources.revisions import PanelRevisions
+
 CRYPTO_UNIVERSE = (
     "BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "LTC",
     "ADA", "LINK", "AVAX", "DOT", "TRX", "XLM", "ETC",
@@ -28,6 +30,9 @@ class Panel:
     available_at : (n,) datetime64[us], UTC instants, non-decreasing.
     members : frame ``symbol,start,end`` (end NaT while a member), or None:
         a symbol then is a member while it has prices.
+    revisions : what cells and memberships were before they changed, or None: they never did.
+        ``closes`` and ``members`` are the last vintage; a date may then come late, too, and
+        ``available_at`` go back.
     """
 
     dates: np.ndarray
@@ -35,6 +40,28 @@ class Panel:
     closes: np.ndarray
     available_at: np.ndarray
     members: pd.DataFrame | None = None
+    revisions: PanelRevisions | None = None
+
+    def as_of(self, instant: pd.Timestamp) -> Panel:
+        """Return the panel as it stood at an instant: its rows, cells and members of then."""
+        moment = np.datetime64(instant.tz_convert("UTC").tz_localize(None), "us")
+        keep = self.available_at <= moment
+        closes, members, revisions = self.closes, self.members, self.revisions
+        if revisions is not None:
+            closes = revisions.undone(closes, moment)
+            members = revisions.members_at(members, moment)
+            revisions = revisions.until(moment, keep)
+        count = int(keep.sum())
+        # Sessions mostly come in order: a slice of them copies nothing.
+        kept = slice(count) if keep[:count].all() else keep
+        return Panel(
+            dates=self.dates[kept],
+            symbols=self.symbols,
+            closes=closes[kept],
+            available_at=self.available_at[kept],
+            members=members,
+            revisions=revisions,
+        )
 
 
 @dataclass(frozen=True)
@@ -80,15 +107,6 @@ class Market:
             (folder, symbol): table[table["available_at"] <= instant].reset_index(drop=True)
             for folder, symbol, table in self.tables()
         }
-        panel = self.panel
-        if panel is not None:
-            keep = panel.available_at <= np.datetime64(instant.tz_convert("UTC").tz_localize(None))
-            panel = replace(
-                panel,
-                dates=panel.dates[keep],
-                closes=panel.closes[keep],
-                available_at=panel.available_at[keep],
-            )
         folders: dict[str, dict[str, pd.DataFrame]] = {"prices": {}, "flows": {}, "macro": {}}
         for (folder, symbol), table in cut.items():
             folders[folder][symbol] = table
@@ -97,7 +115,7 @@ class Market:
             prices=folders["prices"],
             flows=folders["flows"],
             macro=folders["macro"],
-            panel=panel,
+            panel=None if self.panel is None else self.panel.as_of(instant),
         )
 
     def digest(self, instant: pd.Timestamp | None = None) -> str:
@@ -121,6 +139,8 @@ class Market:
             total.update(np.ascontiguousarray(panel.dates).view("i8").data)
             total.update(np.ascontiguousarray(panel.available_at).view("i8").data)
             total.update(np.ascontiguousarray(panel.closes[:, order]).data)
+            if panel.revisions is not None:
+                panel.revisions.update(total, panel.dates, panel.symbols)
         return total.hexdigest()
 
 

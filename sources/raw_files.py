@@ -75,17 +75,26 @@ def open_file(root: Path, path: Path) -> RawFile:
     SchemaError
         Where it is not what its suffix says, is damaged, or is a link out of the directory.
     """
+    return decode_file(read_bytes(root, path), path.relative_to(root).as_posix())
+
+
+def read_bytes(root: Path, path: Path) -> bytes:
+    """Return the bytes of a file of the directory ``root``, as :func:`open_file` does."""
     source = path.relative_to(root).as_posix()
     if not path.resolve().is_relative_to(root.resolve()):
         raise SchemaError(source, expected="a file inside the directory", found="a link out of it")
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataUnavailableError(
             f"{source}: needed a readable file; found {error.strerror}; {NEXT_STEP}",
             source=source,
         ) from None
-    if path.suffix == ".csv":
+
+
+def decode_file(raw: bytes, source: str) -> RawFile:
+    """Decode the bytes of a csv or parquet file, by the suffix of its name ``source``."""
+    if source.endswith(".csv"):
         return RawFile(source, parse_csv(raw, source), first_row=2)
     return RawFile(source, _parse_parquet(raw, source), first_row=1)
 

@@ -121,8 +121,12 @@ def send_job(folder: Path, *, uri: str, artifacts: Path | None) -> TrackedJob:
     RiskonError
         If the server refuses: a deleted experiment, no room for artifacts.
     """
-    with _turn(folder), _connected(uri) as client:
-        record = read_record(folder)
+    with _turn(folder):
+        return _send_in_turn(folder, read_record(folder), uri, artifacts)
+
+
+def _send_in_turn(folder: Path, record: JobRecord, uri: str, artifacts: Path | None) -> TrackedJob:
+    with _connected(uri) as client:
         experiment_id = _experiment(client, record.experiment, None if is_http(uri) else artifacts)
         found = client.search_model_versions(
             f"name = '{record.model}' and tags.`{JOB}` = '{record.job}'"

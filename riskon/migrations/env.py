@@ -7,10 +7,11 @@ from alembic import context
 from riskon.database import VERSION_TABLE
 from serving import champions, ledger  # noqa: F401 - they declare their tables
 from serving.database import metadata
+from sources.store import manifest
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=[metadata, manifest.metadata],
     version_table=VERSION_TABLE,
 )
 with context.begin_transaction():

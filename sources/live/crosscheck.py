@@ -37,6 +37,10 @@ TOLERANCES: Mapping[str, Tolerance] = {
 """Class of asset -> how far two providers may differ."""
 
 
+_LEAP = 0.2
+"""Daily log return that a second provider has to confirm before a gate takes it for real."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """What two providers of one series say of each other.
@@ -126,6 +130,21 @@ def cross_check(series: str, tables: Mapping[str, pd.DataFrame], tolerance: Tole
         only_first=tuple(left.index.difference(right.index)),
         only_second=tuple(right.index.difference(left.index)),
     )
+
+
+def confirmed_leaps(table: pd.DataFrame, agreement: Agreement) -> list[np.datetime64]:
+    """Return the days on which a price leaps and the second provider has the same leap.
+
+    Parameters
+    ----------
+    table : prices of the first provider.
+    agreement : of the two.
+    """
+    steps = np.log(_closes(table).where(lambda price: price > 0)).diff()
+    apart = {*agreement.disagreements["date"], *agreement.only_first}
+    return [
+        np.datetime64(day, "us") for day in steps.index[steps.abs() > _LEAP] if day not in apart
+    ]
 
 
 def _closes(table: pd.DataFrame) -> pd.Series:

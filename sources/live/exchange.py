@@ -31,6 +31,9 @@ _DAY_MS = 86_400_000
 _PAGES = 200
 """At most; a page has 300 to 1000 days."""
 
+_SHORT_PAGE = 300
+"""Days that no exchange's page has less of."""
+
 
 class Exchange(Fetching):
     """Daily bars from one crypto exchange.
@@ -85,9 +88,10 @@ class Exchange(Fetching):
             except _unreadable():
                 break  # parse says why, when the page is kept
             newest = max((candle[0] or 0 for candle in candles), default=0)
-            if newest < first:
+            if candles and newest < first:
                 break
-            first = newest + _DAY_MS
+            # An exchange that pages by dates has empty pages before the coin was listed.
+            first = newest + _DAY_MS if candles else first + _SHORT_PAGE * _DAY_MS
         return tuple(kept)
 
     def parse(self, series: str, payloads: tuple[Payload, ...]) -> pd.DataFrame:

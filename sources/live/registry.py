@@ -36,7 +36,7 @@ class Deployment:
 
     base_urls: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
-    exchange: str = "kraken"
+    exchange: str = "bitstamp"
     exchange_quote: str = "USD"
     funds: Mapping[str, Fund] = field(default_factory=lambda: FUNDS)
     cache: Path | None = None

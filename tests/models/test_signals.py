@@ -54,6 +54,24 @@ def test_where_there_is_nothing_little_is_believed() -> None:
     assert np.mean(believed) < 0.01
 
 
+def test_the_odds_of_a_signal_take_the_bayes_factor_to_the_stated_power() -> None:
+    z, x, usable = _planted(0.05, days=1500)
+    scores = location_scores(z, 5.0)
+
+    def last(power: float, nothing: float) -> float:
+        config = CONFIG.model_copy(update={"evidence_power": power, "nothing": nothing})
+        shares = np.array([1 - nothing])
+        return float(coefficients(x[:, :, :1], usable, shares, scores, config, 1.0)[-1, 0, 0])
+
+    # The coefficient is chance times size, and where nothing else is believed the chance is 1.
+    whole = last(1.0, 1e-12)
+    full, half = (last(power, 0.5) / whole for power in (1.0, 0.5))
+    # At even shares the odds are the Bayes factor to the power: those at one half squared
+    # are those at one.
+    assert full / (1 - full) > 3
+    assert (half / (1 - half)) ** 2 == pytest.approx(full / (1 - full), rel=1e-6)
+
+
 def test_a_coefficient_reads_no_return_that_is_not_known_yet() -> None:
     z, x, usable = _planted(0.1, days=600)
     shares = group_shares(("a", "b", "c"), CONFIG)

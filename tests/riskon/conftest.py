@@ -42,6 +42,12 @@ def command_line(home: Path) -> Run:
     return run
 
 
+@pytest.fixture
+def command(tmp_path: Path) -> Run:
+    """Return the command line of an empty home."""
+    return command_line(tmp_path / "home")
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Simulate a market, train on it and promote the version, by the command line."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
-import socket
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -16,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from postgres import postgres
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from features import FeatureConfig, build_dataset
 from models import (
@@ -56,44 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tracked" in getattr(item, "fixturenames", ()):
             item.add_marker(MLFLOW_WARNINGS)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """Start a PostgreSQL of our own; skip, visibly, where its programs are absent."""
-    with postgres() as server:
-        yield server.url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database, of each kind in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'riskon.db'}"
-    server = request.getfixturevalue("postgres_url")
-    name = f"test_{secrets.token_hex(6)}"
-    admin = open_database(f"{server}/postgres")
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    return f"{server}/{name}"
-
-
-@pytest.fixture
-def engine(empty_url: str) -> Iterator[Engine]:
-    """Return a migrated database, of each kind in turn."""
-    opened = open_database(empty_url)
-    migrate(opened)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, inspect, text
 from riskon.database import MIGRATIONS, VERSION_TABLE, head, migrate
 from serving.database import metadata, open_database, writing
 from sources import IntegrityError
+from sources.store import manifest
 
 
 def _migrate(url: str, start: Barrier) -> None:
@@ -28,7 +29,7 @@ def _migrate(url: str, start: Barrier) -> None:
 def test_the_tables_declared_are_the_tables_migrated(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, [metadata, manifest.metadata]) == []
 
 
 def test_the_head_by_file_name_is_alembics_head() -> None:
@@ -47,7 +48,7 @@ def test_two_migrators_at_once_both_succeed_e03(empty_url: str) -> None:
         process.join(60)
     assert [process.exitcode for process in both] == [0, 0]
     engine = open_database(empty_url)
-    assert {"forecasts", "champions"} <= set(inspect(engine).get_table_names())
+    assert {"forecasts", "champions", "store_batches"} <= set(inspect(engine).get_table_names())
     engine.dispose()
 
 
@@ -83,7 +84,7 @@ def test_the_downgrade_takes_everything_back_e03(engine: Engine) -> None:
 def test_a_database_of_a_later_program_is_refused(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(IntegrityError, match="needed schema revision 0002 or older; found 9999"):
+    with pytest.raises(IntegrityError, match="needed schema revision 0003 or older; found 9999"):
         migrate(engine)
 
 

@@ -169,6 +169,39 @@ def test_coinbase_pages_of_300_days_are_read_whole(
     assert (fetched.table["date"].diff().dropna() == pd.Timedelta(days=1)).all()
 
 
+def test_pages_before_a_coin_was_listed_are_passed_over(
+    httpserver: HTTPServer, patience: Patience
+) -> None:
+    listed = 19_800  # 2024-03-18
+
+    def candles(request: Request) -> Response:
+        # Bitstamp's format: from start on, at most limit days, none before the listing.
+        first, limit = int(request.args["start"]) // DAY, int(request.args["limit"])
+        days = range(max(first, listed), min(first + limit, TODAY))
+        rows = [
+            {"timestamp": str(day * DAY), "open": "2", "high": "9", "low": "1", "close": "3",
+             "volume": "7"}
+            for day in days
+        ]  # fmt: skip
+        body = {"data": {"pair": "BTC/USD", "ohlc": rows}}
+        return Response(json.dumps(body), content_type="application/json")
+
+    market = {
+        "name": "BTC/USD", "market_symbol": "btcusd", "base_currency": "BTC",
+        "base_decimals": 8, "counter_currency": "USD", "counter_decimals": 0,
+        "minimum_order_value": "10", "trading": "Enabled", "market_type": "SPOT",
+        "description": "Bitcoin / U.S. dollar",
+    }  # fmt: skip
+    httpserver.expect_request("/api/v2/markets/").respond_with_json([market])
+    httpserver.expect_request("/api/v2/currencies/").respond_with_json([])
+    httpserver.expect_request("/api/v2/ohlc/btcusd/").respond_with_handler(candles)
+    with Client(clock=patience.clock) as client:
+        exchange = Exchange(client, "bitstamp", "USD", httpserver.url_for(""))
+        fetched = exchange.fetch("BTC", dt.date(2017, 1, 1), dt.date(2024, 11, 28))
+    # From day 19800 to 20055, today's unfinished.
+    assert len(fetched.table) == 256
+
+
 def test_an_exchange_that_ccxt_does_not_know_is_refused(patience: Patience) -> None:
     with Client(clock=patience.clock) as client, pytest.raises(UnknownNameError, match="kraken"):
         Exchange(client, "krakn").fetch("BTC", START, END)

@@ -1,0 +1,74 @@
+"""Providers of one run: each made once, and left alone once it does not answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from sources.errors import DataUnavailableError, ProviderUnavailableError
+from sources.live import Client, Deployment, Payload, Provider, make_provider
+from sources.live.reading import read_again
+from sources.store import Feed, FeedRecord, Parse, parse_file
+
+GIVE_UP_AFTER = 2
+"""Failures in a row after which a provider is left alone for the rest of the run."""
+
+_NOT_KNOWN = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+
+
+class Providers:
+    """Providers by name, each made once, and left alone once it does not answer."""
+
+    def __init__(self, client: Client, deployment: Deployment) -> None:
+        self._client, self._deployment = client, deployment
+        self._made: dict[str, Provider] = {}
+        self._failures: Counter[str] = Counter()
+
+    def of(self, name: str) -> Provider:
+        """Return a provider by its name.
+
+        Raises
+        ------
+        DataUnavailableError
+            Where it failed several times in a row.
+        """
+        if self._failures[name] >= GIVE_UP_AFTER:
+            raise DataUnavailableError(
+                f"{name}: needed an answer to one of the last {GIVE_UP_AFTER} questions; "
+                "found none; not asked again in this run",
+                source=name,
+            )
+        if name not in self._made:
+            self._made[name] = make_provider(name, self._client, self._deployment)
+        return self._made[name]
+
+    def ask(self, name: str, asked: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
+        """Download, and count how often a provider did not answer in a row.
+
+        Raises
+        ------
+        DataUnavailableError
+            Where there is no answer; see :class:`~sources.live.provider.Provider`.
+        """
+        provider = self.of(name)
+        try:
+            answers = provider.download(asked, start, end)
+        except ProviderUnavailableError as error:
+            # Not to know one series is an answer; the next may be known.
+            self._failures[name] += error.status not in _NOT_KNOWN
+            raise
+        self._failures[name] = 0
+        return answers
+
+    def parse(self) -> Parse:
+        """Return what makes the store's feeds again of their payloads, files among them."""
+
+        def parse(record: FeedRecord, contents: Sequence[bytes], now: dt.datetime) -> Feed:
+            if record.source == "files":
+                return parse_file(record, contents, now)
+            provider = make_provider(record.source, self._client, self._deployment)
+            return read_again(provider, record, contents)
+
+        return parse
