@@ -289,6 +289,9 @@ def train(
     experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "riskon",
     format: Annotated[Format, typer.Option(help="Of the printed scores.")] = Format.TABLE,
     workers: Workers = None,
+    spool: Annotated[
+        bool, typer.Option("--spool", help="Train even if tracking is down; sync later.")
+    ] = False,
 ) -> None:
     """Tune, fit, evaluate, track in MLflow, and register a version."""
     from riskon.settings import Settings
@@ -296,7 +299,7 @@ def train(
     from riskon.train import train as command
 
     asked = Asked(market, asset, horizon, threshold, config, job, trials, seed)
-    command(Settings(), asked, resume, storage, experiment, format.value, workers)
+    command(Settings(), asked, resume, storage, experiment, format.value, workers, spool)
 
 
 @app.command()
@@ -338,13 +341,22 @@ def compare(
 
 
 @app.command()
+def sync() -> None:
+    """Send finished jobs that the tracking store does not have yet, each once."""
+    from riskon.commands import sync as command
+    from riskon.settings import Settings
+
+    command(Settings())
+
+
+@app.command()
 def promote(
     version: Annotated[int, typer.Argument(min=1, help="Registered version.")],
     reason: Annotated[str, typer.Option(help="Why; recorded.")],
     override: Annotated[bool, typer.Option("--override", help="Promote against the gate.")] = False,
 ) -> None:
     """Make a version the champion, through the gate."""
-    from riskon.commands import promote as command
+    from riskon.champions import promote as command
     from riskon.settings import Settings
 
     command(Settings(), version, reason, override)
@@ -355,10 +367,25 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; recorded.")] = "rollback",
 ) -> None:
     """Make the champion before this one the champion again."""
-    from riskon.commands import rollback as command
+    from riskon.champions import rollback as command
     from riskon.settings import Settings
 
     command(Settings(), reason)
+
+
+@app.command()
+def champion(
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="Who spoke then, as 2026-01-01T00:00Z."),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Of the answer.")] = Format.TABLE,
+) -> None:
+    """Say who speaks, or who spoke at an instant, since when, by whom, and why."""
+    from riskon.champions import champion as command
+    from riskon.settings import Settings
+
+    command(Settings(), at, format.value)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from models import Cell, ModelConfig
 from riskon import output as out
 from riskon.settings import Settings
 from riskon.wiring import default_workers, model_config, open_market, progress, status
-from sources.errors import DataUnavailableError, RefusedError
+from sources.errors import DataUnavailableError, RefusedError, TrackingUnavailableError
 from sources.market import Market
 from training.job import Job, check_request, run_job
 
@@ -109,14 +109,45 @@ def backtest(
     out.note(f"Wrote {len(table)} predictions to {output}.")
 
 
-def open_tracking(where: Settings) -> None:
-    """Make sure that the tracking store answers, before any work is done."""
-    from training.tracking import check_tracking, is_new_store
+def open_tracking(where: Settings, *, spool: bool = False) -> None:
+    """Make sure that the tracking store answers, before work is done; close runs of the killed.
+
+    Raises
+    ------
+    TrackingUnavailableError
+        If it does not answer, and jobs are not to wait in the spool.
+    """
+    from training.tracking import check_tracking, is_new_store, reap
 
     if is_new_store(where.tracking):
         out.note(f"Making the tracking database {where.home / 'mlflow.db'}, once.")
-    with status("asking the tracking store"):
-        check_tracking(where.tracking)
+    try:
+        with status("asking the tracking store"):
+            check_tracking(where.tracking)
+            closed = reap(where.tracking)
+    except TrackingUnavailableError as error:
+        if not spool:
+            raise
+        out.note(f"{error}. The job will wait in {where.spool}, as --spool asks.")
+        return
+    if closed:
+        out.note(f"Closed as KILLED {len(closed)} run(s) of jobs that died: {', '.join(closed)}.")
+
+
+def sync(where: Settings) -> None:
+    """Send the jobs that wait in the spool, each once, the oldest first."""
+    from training.spool import waiting
+    from training.tracking import send_job
+
+    jobs = waiting(where.spool)
+    if not jobs:
+        out.note(f"Nothing waits in {where.spool}.")
+        return
+    open_tracking(where)
+    where.artifacts.mkdir(parents=True, exist_ok=True)
+    for folder in jobs:
+        tracked = send_job(folder, uri=where.tracking, artifacts=where.artifacts)
+        out.note(f"Sent job {folder.name}: version {tracked.version} of model riskon.")
 
 
 def track(
@@ -130,6 +161,7 @@ def track(
     from training.artifacts import PREDICTIONS, predictions_artifact
     from training.plots import plots_of, skill_plot
     from training.tracking import track_job
+    from training.walkforward import predictions
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
         bundle = job.bundle.save(Path(folder) / "bundle")
@@ -146,37 +178,17 @@ def track(
             bundle.digest,
             uri=where.tracking,
             artifacts=where.artifacts,
+            spool=where.spool,
             experiment=experiment,
             plots=plots,
             dataset_tables=job.dataset.inputs,
+            predictions=out.predictions_csv(predictions(job.runs)),
             more_files={
                 PREDICTIONS: predictions_artifact(job.runs, start=evaluated_from),
                 **(more_files or {}),
             },
         )
     return tracked.version
-
-
-def promote(where: Settings, version: int, reason: str, override: bool) -> None:
-    """Make a version the champion."""
-    if not reason.strip():
-        raise RefusedError("--reason: needed words; found none")
-    from riskon.services import open_serving
-
-    registry, _ = open_serving(where)
-    open_tracking(where)
-    champion = registry.promote(version, reason=reason, override=override)
-    skill = "certified" if champion.skill_certified else "not certified"
-    out.note(f"Version {champion.version} is the champion (skill {skill}).")
-    out.note("Next: riskon score")
-
-
-def rollback(where: Settings, reason: str) -> None:
-    """Make the champion before this one the champion again."""
-    from riskon.services import open_serving
-
-    champion = open_serving(where)[0].rollback(reason)
-    out.note(f"Version {champion.version} is the champion again.")
 
 
 def score(

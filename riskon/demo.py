@@ -10,6 +10,7 @@ from pathlib import Path
 from models import ModelConfig
 from riskon import commands
 from riskon import output as out
+from riskon.champions import promote
 from riskon.settings import Settings
 from riskon.wiring import default_workers, progress
 from sources import read_market
@@ -45,7 +46,7 @@ def run_demo(settings: Settings, world: str, seed: int) -> None:
     commands.open_tracking(where)
     version = commands.track(where, job, "riskon")
     out.note(f"4/5 Promote version {version}")
-    commands.promote(where, version, "demo", override=False)
+    promote(where, version, "demo", override=False)
     out.note("5/5 Score the latest day\n")
     commands.score(where, directory, None, None, None, "table")
     out.print_evaluations(job.report.evaluations, "table")

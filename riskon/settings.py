@@ -90,6 +90,11 @@ class Settings(BaseSettings):
         return (self.home / "artifacts").resolve()
 
     @property
+    def spool(self) -> Path:
+        """Folder of finished jobs that the tracking store does not have yet."""
+        return (self.home / "spool").resolve()
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The API keys, in clear; hash them and let go of them."""
         if self.api_keys is None:

@@ -17,7 +17,7 @@ from riskon.services import open_migrated
 from riskon.settings import Settings
 from riskon.watch import watching
 from riskon.wiring import default_workers, model_config, open_market, progress, status
-from sources.errors import RefusedError
+from sources.errors import RefusedError, TrackingUnavailableError
 from sources.market import Market
 from training.evaluation import evaluate, pooled_figures
 from training.job import Job, check_request, run_job
@@ -69,8 +69,9 @@ def train(
     experiment: str,
     form: str,
     workers: int | None,
-) -> int:
-    """Search, train, track, register; return the version.
+    spool: bool = False,
+) -> int | None:
+    """Search, train, track, register; return the version, None where the job waits in the spool.
 
     What is known is fixed when the job begins: midnight may pass while it runs, and a
     job that is resumed reads what it read at first.
@@ -85,11 +86,11 @@ def train(
             if asked.anything:
                 raise RefusedError("--resume: needed no other description of the job; found some")
             begun = open_job(where, resume, storage)
-            open_tracking(where)
+            open_tracking(where, spool=spool)
             opened = begun.same_market(open_market(begun.market, where))
         else:
             config = read_job(asked.job, asked.flags)
-            open_tracking(where)
+            open_tracking(where, spool=spool)
             now = pd.Timestamp.now(tz="UTC").as_unit("us")
             opened = open_market(asked.market, where).as_of(now)
             check_request(opened, config.assets, config.horizons, config.thresholds)
@@ -103,7 +104,9 @@ def train(
             raise
 
 
-def _train(where: Settings, begun: JobFolder, opened: Market, form: str, workers: int) -> int:
+def _train(
+    where: Settings, begun: JobFolder, opened: Market, form: str, workers: int
+) -> int | None:
     config, plots, files = begun.config, {}, {}
     count = TrialCount(open_migrated(where))
     tuning: Tuning | None = None
@@ -113,7 +116,8 @@ def _train(where: Settings, begun: JobFolder, opened: Market, form: str, workers
     else:
         chosen = config.base
         count.begin(begun.data_digest, begun.name, 0, chosen.digest)
-    job = _fit(opened, begun, chosen, tuning, workers)
+    total = count.trials_counted(begun.data_digest)
+    job = _fit(opened, begun, chosen, tuning, workers, total)
     if tuning is not None:
         from training.plots import folds_plot
 
@@ -122,11 +126,15 @@ def _train(where: Settings, begun: JobFolder, opened: Market, form: str, workers
         plots["folds.png"] = folds_plot(days, tuning.folds)
         files["search.json"] = choice.to_json().encode()
     files["job.json"] = (config.model_dump_json(indent=2) + "\n").encode()
-    version = track(where, job, begun.experiment, plots, files)
     out.print_evaluations(job.report.evaluations, form)
     out.print_verdict(job.report.verdict)
-    total = count.trials_counted(begun.data_digest)
     out.note(f"{total} trial{'s' if total > 1 else ''} so far on these data.")
+    try:
+        version = track(where, job, begun.experiment, plots, files)
+    except TrackingUnavailableError as error:
+        out.note(f"{error}. The job is done and waits in {where.spool}.")
+        out.note("Next, when it answers again: riskon sync")
+        return None
     out.note(f"Registered version {version} of model riskon.")
     out.note(f'Next: riskon promote {version} --reason "..."')
     return version
@@ -170,7 +178,12 @@ def _search(
 
 
 def _fit(
-    opened: Market, begun: JobFolder, chosen: ModelConfig, tuning: Tuning | None, workers: int
+    opened: Market,
+    begun: JobFolder,
+    chosen: ModelConfig,
+    tuning: Tuning | None,
+    workers: int,
+    trials: int,
 ) -> Job:
     config = begun.config
     assets, days = check_request(opened, config.assets, config.horizons, config.thresholds)
@@ -182,6 +195,7 @@ def _fit(
             opened, assets, days, chosen,
             thresholds=config.thresholds, workers=workers, done=advance,
             evaluate_from=unseen, dataset=None if tuning is None else tuning.dataset,
+            trials=trials,
         )  # fmt: skip
     say_omitted(job.dataset.omitted)
     say_thin(job.thin)

@@ -6,6 +6,9 @@ the last writer wins, only mirrors it.
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +29,7 @@ from sqlalchemy import (
 )
 
 from serving.database import Instant, metadata, reading, writing
-from sources.errors import IntegrityError, ModelNotFoundError, PromotionRefusedError
+from sources.errors import IntegrityError, ModelNotFoundError, PromotionConflictError
 
 CHAMPIONS = Table(
     "champions",
@@ -42,6 +45,7 @@ CHAMPIONS = Table(
     Column("fit_to_serve", Boolean, nullable=False),
     Column("skill_certified", Boolean, nullable=False),
     Column("checks", Text, nullable=False),
+    Column("promoted_by", String(256)),
 )
 
 ALIAS = "champion"
@@ -78,18 +82,32 @@ class ChampionHistory:
         ModelNotFoundError
             Before the first promotion.
         """
+        return _champion(self.record(at))
+
+    def record(self, at: datetime | None = None) -> dict[str, Any]:
+        """Return the row that made the champion, or the one of an instant, with all it holds.
+
+        ``until`` is when the next one took over, None while it speaks.
+
+        Raises
+        ------
+        ModelNotFoundError
+            Before the first promotion.
+        """
         with reading(self.engine) as connection:
             history = self._rows(connection)
         spoke = [row for row in history if at is None or row["promoted_at"] <= at]
         if not spoke:
             alias = ALIAS if at is None else f"{ALIAS} at {at.isoformat()}"
             raise ModelNotFoundError(self.name, alias=alias, hint=FIRST_STEPS)
-        return _champion(spoke[-1])
+        later = history[len(spoke) :]
+        return {**spoke[-1], "until": later[0]["promoted_at"] if later else None}
 
-    def last_position(self) -> int:
-        """Return where the history ends; 0 before its first row."""
+    def current(self) -> tuple[Champion | None, int]:
+        """Return who speaks, None before the first, and where the history ends."""
         with reading(self.engine) as connection:
-            return _end(self._rows(connection))
+            history = self._rows(connection)
+        return (_champion(history[-1]) if history else None), _end(history)
 
     def previous(self) -> tuple[dict[str, Any], int]:
         """Return the row of the champion before this one, and where the history ends.
@@ -119,7 +137,7 @@ class ChampionHistory:
 
         Raises
         ------
-        PromotionRefusedError
+        PromotionConflictError
             If the champion changed in the meantime.
         IntegrityError
             If the version was promoted before with another bundle.
@@ -128,8 +146,12 @@ class ChampionHistory:
             history = self._rows(connection)
             last = history[-1] if history else None
             if last is not None and last["position"] != expected_end:
-                said = f"the champion became version {last['version']} in the meantime"
-                raise PromotionRefusedError(row["version"], [said])
+                raise PromotionConflictError(
+                    row["version"],
+                    winner=last["version"],
+                    by=last["promoted_by"],
+                    at=last["promoted_at"].isoformat(timespec="seconds"),
+                )
             for other in history:
                 if other["version"] == row["version"] and other["digest"] != row["digest"]:
                     raise IntegrityError(
@@ -143,6 +165,7 @@ class ChampionHistory:
             now = datetime.now(UTC)
             new = {
                 **row,
+                "promoted_by": who(),
                 "name": self.name,
                 "position": (end or 0) + 1,
                 # A clock that was set back must not reorder the history.
@@ -154,6 +177,15 @@ class ChampionHistory:
     def _rows(self, connection: Connection) -> list[RowMapping]:
         mine = select(CHAMPIONS).where(CHAMPIONS.c.name == self.name)
         return list(connection.execute(mine.order_by(CHAMPIONS.c.position)).mappings())
+
+
+def who() -> str:
+    """Return the user and machine that this process runs as."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())  # A container's user may have no name.
+    return f"{user}@{socket.gethostname()}"[:256]
 
 
 def _end(history: list[RowMapping]) -> int:

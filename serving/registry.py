@@ -7,14 +7,16 @@ moved: reading the champion takes a query.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +25,9 @@ from sqlalchemy import Engine, make_url
 
 from models import ModelBundle
 from serving.champions import ALIAS, Champion, ChampionHistory
+from sources.crashpoints import crashpoint
 from sources.errors import (
+    IntegrityError,
     ModelNotFoundError,
     PromotionRefusedError,
     TrackingUnavailableError,
@@ -44,6 +48,45 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
 }
 """What MLflow reads nowhere else; a value already set stays."""
+
+
+READY = "READY"
+PREDICTIONS = "predictions.csv"
+CHALLENGER = "challenger"
+KNOWN = ("data_digest", "dataset_digest", "config_digest")
+"""Tags without which nobody knows what a version was trained on, on which features, and how."""
+
+Check = tuple[bool, str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version as it was registered, before the gate.
+
+    ``predictions`` are its walk-forward forecasts with their outcomes, as CSV; None where the
+    tracking store has them no longer.
+    """
+
+    version: int
+    tags: Mapping[str, str]
+    predictions: bytes | None
+
+
+Gate = Callable[[Candidate, Candidate], Sequence[Check]]
+"""Judges a version against the champion that it is to replace."""
+
+
+def no_gate(_candidate: Candidate, _champion: Candidate) -> Sequence[Check]:
+    """Let any version replace any."""
+    return ()
+
+
+def _known(tags: Mapping[str, str], name: str) -> Check:
+    found = tags.get(name)
+    return (
+        bool(found),
+        f"known: needed a tag {name}, to know what it was trained on; found {found or 'none'}",
+    )
 
 
 class Registry:
@@ -81,21 +124,27 @@ class Registry:
         *,
         reason: str,
         override: bool = False,
-        checks: Sequence[tuple[bool, str]] | None = None,
-        fit_to_serve: bool | None = None,
-        skill_certified: bool | None = None,
+        gate: Gate = no_gate,
+        explain: Callable[[Sequence[Check]], None] = lambda _: None,
     ) -> Champion:
         """Make a version the champion; promoting the champion again changes nothing.
 
-        The gate's verdict is that of the arguments or, where they are None,
-        of the version's tags. ``override`` lets an unfit version through, and
-        is kept in the history with the reason.
+        It must be fit to serve, by the verdict in its tags, and the gate must let it replace
+        the champion that there is. ``override`` lets a refused version through, and is kept in
+        the history with the reason. Where somebody else promotes in the meantime, one wins:
+        whoever writes first to our database.
+
+        Parameters
+        ----------
+        gate : judges a version against the champion it is to replace.
+        explain : hears every check, before the decision.
 
         Raises
         ------
+        PromotionConflictError
+            If the champion changed in the meantime.
         PromotionRefusedError
-            If the version is not fit to serve, the reason is blank, or the
-            champion changed in the meantime.
+            If a check fails, the version is not whole, or the reason is blank.
         ModelNotFoundError
             If there is no such version.
         IntegrityError
@@ -105,37 +154,40 @@ class Registry:
         """
         if not reason.strip():
             raise PromotionRefusedError(version, ["needed a reason; found none"])
-        end = self.history.last_position()
+        incumbent, end = self.history.current()
         registered = self._version(version)
         tags = registered.tags
-        if checks is None:
-            checks = [
-                (bool(ok), str(said)) for ok, said in json.loads(tags.get("promotion_checks", "[]"))
-            ]
-        if fit_to_serve is None:
-            fit_to_serve = tags.get("fit_to_serve") == "true"
-        if skill_certified is None:
-            skill_certified = tags.get("skill_certified") == "true"
         digest = tags.get("bundle_digest", "")
+        if registered.status != READY:
+            # Cut short while it was made: its files may not be there, so no override helps.
+            raise PromotionRefusedError(
+                version, [f"needed status {READY}; found {registered.status}"]
+            )
         if not SHA256.fullmatch(digest):
             raise PromotionRefusedError(version, ["needed a sha256 in its tag bundle_digest"])
-        unfit: list[str] = []
-        if not fit_to_serve:
-            unfit += [said for ok, said in checks if not ok] or ["it is not fit to serve"]
-        if "data_digest" not in tags:
-            unfit.append("needed a tag data_digest, to know what it was trained on; found none")
-        if unfit and not override:
-            raise PromotionRefusedError(version, unfit)
+        fit = tags.get("fit_to_serve") == "true"
+        checks = [
+            (bool(ok), str(said)) for ok, said in json.loads(tags.get("promotion_checks", "[]"))
+        ]
+        needed = [said for ok, said in checks if not ok] or ["it is not fit to serve"]
+        refused = [] if fit else needed
+        others = [_known(tags, name) for name in KNOWN]
+        if incumbent is not None and incumbent.version != version:
+            others += gate(self._candidate(registered), self._candidate_of(incumbent))
+        refused += [said for ok, said in others if not ok]
+        explain([*checks, *others])
+        if refused and not override:
+            raise PromotionRefusedError(version, refused)
         self._fetch(registered, digest)
         row = {
             "action": "promote",
             "version": version,
             "digest": digest,
             "reason": reason.strip(),
-            "overridden": bool(unfit),
-            "fit_to_serve": fit_to_serve,
-            "skill_certified": skill_certified,
-            "checks": json.dumps([[ok, said] for ok, said in checks]),
+            "overridden": bool(refused),
+            "fit_to_serve": fit,
+            "skill_certified": tags.get("skill_certified") == "true",
+            "checks": json.dumps([*checks, *others]),
         }
         champion = self.history.append(row, end)
         self._mirror(champion)
@@ -148,8 +200,10 @@ class Registry:
         ------
         ModelNotFoundError
             If there was none before.
+        PromotionConflictError
+            If the champion changed in the meantime.
         PromotionRefusedError
-            If the reason is blank, or the champion changed in the meantime.
+            If the reason is blank.
         """
         earlier, end = self.history.previous()
         if not reason.strip():
@@ -178,10 +232,48 @@ class Registry:
     def _folder(self, digest: str) -> Path:
         return self.artifacts / "bundles" / digest
 
+    def _candidate(self, registered: ModelVersion) -> Candidate:
+        version = int(registered.version)
+        return Candidate(version, dict(registered.tags), self._predictions(registered))
+
+    def _candidate_of(self, champion: Champion) -> Candidate:
+        try:
+            return self._candidate(self._version(champion.version))
+        except ModelNotFoundError:
+            # Deleted from MLflow, but it speaks: the gate is to say what cannot be compared.
+            return Candidate(champion.version, {}, None)
+
+    def _predictions(self, registered: ModelVersion) -> bytes | None:
+        """Return the walk-forward forecasts of a version, by the digest in its tags."""
+        expected = registered.tags.get("predictions_digest")
+        if expected is None or registered.run_id is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix="riskon-") as held:
+            with _tracking(self.tracking_uri):
+                from mlflow.artifacts import download_artifacts
+
+                got = download_artifacts(
+                    artifact_uri=f"runs:/{registered.run_id}/{PREDICTIONS}",
+                    dst_path=held,
+                    tracking_uri=self.tracking_uri,
+                )
+            content = Path(got).read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected:
+            where = f"{PREDICTIONS} of version {registered.version}"
+            raise IntegrityError(where, expected=expected, found=found)
+        return content
+
     def _mirror(self, champion: Champion) -> None:
+        version = str(champion.version)
         try:
             with _tracking(self.tracking_uri) as client:
-                client.set_registered_model_alias(self.name, ALIAS, str(champion.version))
+                crashpoint("before_alias")
+                client.set_registered_model_alias(self.name, ALIAS, version)
+                crashpoint("after_alias")
+                aliases = client.get_registered_model(self.name).aliases
+                if str(aliases.get(CHALLENGER)) == version:
+                    client.delete_registered_model_alias(self.name, CHALLENGER)
         except TrackingUnavailableError as error:
             logger.warning(
                 "version %d speaks, but its alias was not moved: %s", champion.version, error

@@ -13,6 +13,7 @@
     ├── UnknownNameError (LookupError)    .kind .name .known             HTTP 422, exit 2
     ├── ModelNotFoundError (LookupError)  .name .alias                   HTTP 503, exit 4
     ├── PromotionRefusedError             .version .reasons                       exit 1
+    │   └── PromotionConflictError        .winner
     ├── RefusedError                                                      exit 2
     ├── AlreadyRunningError               .what .holder                           exit 1
     ├── TrackingUnavailableError          .uri                                    exit 1
@@ -179,6 +180,17 @@ class PromotionRefusedError(RiskonError):
     def __init__(self, version: int, reasons: Sequence[str]) -> None:
         self.version, self.reasons = version, tuple(reasons)
         super().__init__(f"version {version} refused: {'; '.join(self.reasons)}")
+
+
+class PromotionConflictError(PromotionRefusedError):
+    """Another promotion came first."""
+
+    def __init__(self, version: int, *, winner: int, by: str | None, at: str) -> None:
+        self.winner = winner
+        who = "" if by is None else f" by {by}"
+        super().__init__(
+            version, [f"the champion became version {winner} in the meantime{who}, at {at}"]
+        )
 
 
 class RefusedError(RiskonError):

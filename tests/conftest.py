@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from sqlalchemy import Engine, text
 sys.path.insert(0, str(Path(__file__).parent))
 
 from markets import random_market
+from postgres import postgres
 
 from riskon.database import migrate
 from sources import Market
@@ -48,35 +46,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _binary(name: str) -> str | None:
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return str(found[-1]) if found else shutil.which(name)
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Start a PostgreSQL of our own; skip, visibly, where its programs are absent."""
-    initdb, pg_ctl = _binary("initdb"), _binary("pg_ctl")
-    if initdb is None or pg_ctl is None:
-        pytest.skip("PostgreSQL absent: no initdb and pg_ctl")
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    home = Path(tempfile.mkdtemp(prefix="riskon-pg-"))
-    if as_user:
-        shutil.chown(home, "postgres")
-    port = free_port()
-
-    def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
-
-    cluster = str(home / "cluster")
-    run(initdb, "-D", cluster, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {home} -c fsync=off"
-    run(pg_ctl, "-D", cluster, "-w", "-l", str(home / "log"), "-o", options, "start")
-    try:
-        yield f"postgresql://postgres@127.0.0.1:{port}"
-    finally:
-        run(pg_ctl, "-D", cluster, "-w", "-m", "immediate", "stop")
-        shutil.rmtree(home)
+    with postgres() as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -100,6 +100,7 @@ def run_job(
     done: Progress | None = None,
     evaluate_from: pd.Timestamp | None = None,
     dataset: Dataset | None = None,
+    trials: int = 1,
 ) -> Job:
     """Train and evaluate all cells on everything the market holds.
 
@@ -108,6 +109,7 @@ def run_job(
     evaluate_from : figures and verdict come from the days from here on, which a search of the
         configuration has not seen; from all by default.
     dataset : of all assets, where it is built already.
+    trials : counted on these data until now, this one included; the verdict is corrected for them.
     """
     begun = time.monotonic()
     # All assets pool their evidence, so that a number does not depend on what else was asked for.
@@ -115,7 +117,7 @@ def run_job(
         dataset = build_dataset(market, market.crypto, config.features)
     cells, short = _long_enough(dataset, cells_of(assets, horizons, thresholds), config)
     runs = walk_forward(dataset, cells, config, workers=workers, done=done)
-    evaluations, thin = evaluate(runs, start=evaluate_from)
+    evaluations, thin = evaluate(runs, start=evaluate_from, trials=trials)
     if not evaluations:
         raise InsufficientHistoryError(
             f"{market.name}: cells with outcomes to evaluate", needed=1, found=0, unit="cells"
@@ -125,7 +127,7 @@ def run_job(
     report = JobReport(
         config=config,
         evaluations=evaluations,
-        verdict=judge(evaluations),
+        verdict=judge(evaluations, trials=trials),
         market=market.name,
         data_digest=bundle.data_digest,
         dataset_digest=dataset.digest,
@@ -133,5 +135,6 @@ def run_job(
         seconds=time.monotonic() - begun,
         versions=library_versions(),
         omitted=dataset.omitted,
+        trials=trials,
     )
     return Job(report, bundle, runs, dataset, thin)

@@ -143,6 +143,7 @@ def _verdict_tags(report: JobReport, bundle_digest: str) -> dict[str, str]:
         "skill_certified": str(report.verdict.skill_certified).lower(),
         "bundle_digest": bundle_digest,
         "data_digest": report.data_digest,
+        "trials_counted": str(report.trials),
     }
 
 
@@ -151,11 +152,10 @@ def undefined_tag(undefined: Sequence[str]) -> dict[str, str]:
     return {"metrics_undefined": ", ".join(undefined)} if undefined else {}
 
 
-def cell_tags(evaluation: CellEvaluation, parent: str) -> dict[str, str]:
-    """Return the tags of a nested run: its parent and its question."""
+def cell_tags(evaluation: CellEvaluation) -> dict[str, str]:
+    """Return the tags of a nested run: its question."""
     cell = evaluation.cell
     return {
-        "mlflow.parentRunId": parent,
         "asset": cell.asset,
         "horizon_days": str(cell.horizon_days),
         "threshold": f"{cell.threshold:g}",

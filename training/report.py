@@ -68,3 +68,4 @@ class JobReport:
     seconds: float
     versions: Mapping[str, str]
     omitted: Mapping[str, str] = field(default_factory=dict)
+    trials: int = 1

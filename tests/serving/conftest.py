@@ -231,6 +231,8 @@ def _track(client: MlflowClient, folder: Path, bundle_dirs: tuple[Path, Path]) -
             "skill_certified": "false",
             "bundle_digest": ModelBundle.load(bundle_dir).digest,
             "data_digest": "ab" * 32,
+            "dataset_digest": "ac" * 32,
+            "config_digest": "ad" * 32,
             "promotion_checks": json.dumps([[fit, "BTC_5d loses 3.1 mnat, at most 2 are allowed"]]),
         }
         source = f"runs:/{run.info.run_id}/bundle"

@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 from mlflow import MlflowClient
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
-from serving import ChampionHistory, Registry
+from serving import Candidate, Registry
 from sources import (
     IntegrityError,
     ModelNotFoundError,
@@ -88,7 +89,7 @@ def test_promoting_the_champion_again_adds_nothing_and_mends_the_alias(registry:
     first = registry.promote(1, reason="first")
     client(registry).delete_registered_model_alias("riskon", "champion")
     assert registry.promote(1, reason="again") == first
-    assert registry.history.last_position() == 1
+    assert registry.history.current()[1] == 1
     assert alias(registry) == "1"
 
 
@@ -103,10 +104,75 @@ def test_an_unfit_version_is_refused_in_the_words_of_its_checks_c08(registry: Re
         assert connection.execute(text("SELECT overridden FROM champions")).scalar_one()
 
 
-def test_a_version_whose_data_are_not_known_is_refused_c09(registry: Registry) -> None:
-    client(registry).delete_model_version_tag("riskon", "1", "data_digest")
-    with pytest.raises(PromotionRefusedError, match="needed a tag data_digest"):
+@pytest.mark.parametrize("tag", ["data_digest", "dataset_digest", "config_digest"])
+def test_a_version_whose_data_or_features_are_not_known_is_refused_c09(
+    registry: Registry, tag: str
+) -> None:
+    client(registry).delete_model_version_tag("riskon", "1", tag)
+    with pytest.raises(PromotionRefusedError, match=f"needed a tag {tag}"):
         registry.promote(1, reason="because")
+
+
+def test_a_version_cut_short_while_it_was_made_is_not_promoted_even_by_override_c05(
+    registry: Registry,
+) -> None:
+    path = registry.tracking_uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "UPDATE model_versions SET status = 'PENDING_REGISTRATION' WHERE version = 1"
+        )
+    with pytest.raises(PromotionRefusedError, match="needed status READY; found PENDING"):
+        registry.promote(1, reason="because", override=True)
+
+
+def test_the_gate_hears_of_both_versions_and_may_refuse_c08(registry: Registry) -> None:
+    heard: list[tuple[int, int]] = []
+
+    def gate(candidate: Candidate, champion: Candidate) -> list[tuple[bool, str]]:
+        heard.append((candidate.version, champion.version))
+        return [(False, "replaces: worse than the champion")]
+
+    registry.promote(1, reason="first", gate=gate)
+    with pytest.raises(PromotionRefusedError, match="version 2 refused: replaces: worse"):
+        registry.promote(2, reason="because", gate=gate)
+    forced = registry.promote(2, reason="the data moved", override=True, gate=gate)
+    assert heard == [(2, 1), (2, 1)]
+    record = registry.history.record()
+    assert (record["overridden"], record["reason"]) == (True, "the data moved")
+    assert registry.champion() == forced
+
+
+def test_a_challenger_that_becomes_champion_is_a_challenger_no_longer(registry: Registry) -> None:
+    client(registry).set_registered_model_alias("riskon", "challenger", "2")
+    registry.promote(1, reason="first")
+    assert client(registry).get_model_version("riskon", "2").aliases == ["challenger"]
+    registry.promote(2, reason="better")
+    assert client(registry).get_model_version("riskon", "2").aliases == ["champion"]
+
+
+@pytest.mark.parametrize("point", ["before_alias", "after_alias"])
+def test_a_promoter_killed_around_the_alias_leaves_one_champion_and_can_repeat_it_c05(
+    registry: Registry, point: str
+) -> None:
+    client(registry).set_registered_model_alias("riskon", "challenger", "1")
+    code = (
+        "from pathlib import Path; from serving import Registry, open_database; "
+        f"r = Registry(open_database({registry.history.engine.url.render_as_string()!r}), "
+        f"Path({str(registry.artifacts)!r}), {registry.tracking_uri!r}); "
+        "r.promote(1, reason='first')"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "CRASHPOINT": f"{point}:SIGKILL"},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    # Our database was written before the alias, and decides.
+    assert registry.champion().version == 1
+    assert client(registry).get_model_version("riskon", "1").aliases != ["champion"]
+    registry.promote(1, reason="again")
+    assert client(registry).get_model_version("riskon", "1").aliases == ["champion"]
+    assert registry.history.current()[1] == 1
 
 
 @pytest.mark.parametrize("digest", ["", "../../etc", "AB" * 32])
@@ -146,11 +212,12 @@ def test_a_bundle_changed_in_the_store_is_not_promoted_d05(
     trees = next(copy.glob("trees/*/*.txt"))
     trees.write_text(trees.read_text().replace("leaf_value=", "leaf_value=9", 1))
     digest = client(registry).get_model_version("riskon", "1").tags["bundle_digest"]
-    tags = {"bundle_digest": digest, "fit_to_serve": "true", "data_digest": "ab" * 32}
+    known = dict.fromkeys(("data_digest", "dataset_digest", "config_digest"), "ab" * 32)
+    tags = {"bundle_digest": digest, "fit_to_serve": "true", **known}
     made = client(registry).create_model_version("riskon", str(copy), tags=tags)
     with pytest.raises(IntegrityError, match="trees"):
         registry.promote(int(made.version), reason="because")
-    assert registry.history.last_position() == 0
+    assert registry.history.current()[1] == 0
     assert list((tmp_path / "artifacts" / "bundles").iterdir()) == []
 
 
@@ -172,27 +239,7 @@ def test_a_version_number_that_returns_with_another_bundle_is_refused(
     registry.promote(1, reason="first")
     registry.promote(2, reason="second")
     with pytest.raises(IntegrityError, match="as promoted before"):
-        registry.history.append(entry(1, "cd" * 32), registry.history.last_position())
-
-
-def test_of_eight_promoters_one_wins_and_the_others_hear_of_it_c07(engine: Engine) -> None:
-    start = Barrier(8)
-
-    def promote(version: int) -> int | str:
-        history = ChampionHistory(engine, "riskon")
-        end = history.last_position()
-        start.wait()
-        try:
-            return history.append(entry(version, f"{version:064x}"), end).version
-        except PromotionRefusedError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(promote, range(1, 9)))
-    (winner,) = [answer for answer in answers if isinstance(answer, int)]
-    told = [answer for answer in answers if isinstance(answer, str)]
-    assert all(f"the champion became version {winner} in the meantime" in said for said in told)
-    assert ChampionHistory(engine, "riskon").champion().version == winner
+        registry.history.append(entry(1, "cd" * 32), registry.history.current()[1])
 
 
 def test_a_dead_tracking_server_is_found_out_in_seconds_c01(registry: Registry) -> None:

@@ -50,6 +50,7 @@ def track(tracking_uri: str, tmp_path: Path, bundle_directory: Path) -> Track:
         given: dict[str, object] = {
             "uri": tracking_uri,
             "artifacts": tmp_path / "artifacts",
+            "spool": tmp_path / "spool",
             "plots": PLOTS,
             **changes,
         }
@@ -246,7 +247,7 @@ def test_C06_an_interrupted_job_ends_as_killed(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.tracking.model_card", interrupt)
+    monkeypatch.setattr("training.tracking._register", interrupt)
     with pytest.raises(KeyboardInterrupt):
         track(make_report())
     assert statuses(client)["train 2025-06-30"] == "KILLED"
