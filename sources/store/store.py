@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
+from sources.crashpoints import crashpoint
 from sources.errors import DataUnavailableError, IntegrityError, RefusedError
 from sources.market import CRYPTO_UNIVERSE, Market, Panel
 from sources.store.catalog import Batch, Catalog, FeedRecord, QuarantinedRow
 from sources.store.comparison import Change, compare, kinds_of
-from sources.store.crashpoints import crashpoint
 from sources.store.durable import TEMPORARY
 from sources.store.feeds import Feed
 from sources.store.lock import Held, exclusive
