@@ -128,6 +128,14 @@ def ingest(
     from riskon.ingest import ingest as command
     from riskon.settings import Settings
 
+    mode = "--explain" if explain else "--compact" if compact else f"--source {source.value}"
+    goes_with = {"--from": "--source files", "--series": "--source live", "--compact": "--compact"}
+    given = {"--from": from_ is not None, "--series": bool(series), "--compact": compact}
+    for flag, needed in goes_with.items():
+        if given[flag] and mode != needed:
+            from sources.errors import RefusedError
+
+            raise RefusedError(f"{flag}: needed {needed}; found {mode}")
     if compact:
         compacting(Settings(), market)
     elif explain:

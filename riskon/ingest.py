@@ -182,6 +182,8 @@ def print_summary(store: Store, ingested: Ingested, form: str) -> None:
             f"{store.root}: batch {ingested.batch.sequence}, {new} new dates and {revised} "
             f"revisions in {len(rows)} series."
         )
+    if kept_out := _total(rows, "quarantined"):
+        out.note(f"{kept_out} row(s) or feeds kept out; `riskon ingest --explain` says why.")
 
 
 def _row(change: Change) -> dict[str, str | int]:

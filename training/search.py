@@ -23,8 +23,8 @@ from scipy.special import ndtri
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models import ModelConfig
+from sources.crashpoints import crashpoint
 from sources.errors import InsufficientHistoryError
-from training.crashpoints import crashpoint
 from training.jobfile import SearchConfig
 from training.space import Place, Space
 from training.study import INTERRUPTED, DurableStudy, Tried, propose, prune_rule

@@ -8,8 +8,8 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine, func, select
 
+from sources.crashpoints import crashpoint
 from sources.store.comparison import Change
-from sources.store.crashpoints import crashpoint
 from sources.store.database import reading, writing
 from sources.store.lock import Held
 from sources.store.manifest import BATCHES, FEEDS, QUARANTINE, SEGMENTS

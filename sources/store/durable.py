@@ -6,7 +6,21 @@ import os
 import tempfile
 from pathlib import Path
 
-from sources.store.crashpoints import crashpoint
+from sources.crashpoints import crashpoint
+
+CRASHPOINTS = (
+    "raw_after_tmp_write",
+    "raw_after_fsync",
+    "raw_after_replace",
+    "after_tmp_write",
+    "after_fsync",
+    "after_replace",
+    "before_manifest",
+    "in_manifest",
+    "after_manifest",
+    "after_unlink",
+)
+"""Every step of an ingest or a compaction after which a process may die."""
 
 TEMPORARY = ".tmp"
 """Suffix of a file that is being written; one that is left over is swept away."""

@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
+from sources.crashpoints import crashpoint
 from sources.errors import DataUnavailableError, IntegrityError, RefusedError
 from sources.market import CRYPTO_UNIVERSE, Market, Panel
 from sources.store.catalog import Batch, Catalog, FeedRecord, QuarantinedRow
 from sources.store.comparison import Change, compare, kinds_of
-from sources.store.crashpoints import crashpoint
 from sources.store.durable import TEMPORARY
 from sources.store.feeds import Feed
 from sources.store.lock import Held, exclusive
@@ -170,9 +170,16 @@ class Store:
         rows = self._load(None, moment)
         market = market_of(rows, moment, self.crypto, str(self.root))
         if not market.prices:
-            when = "" if known_at is None else f" at {known_at.isoformat()}"
+            batches = self.catalog.batches()
+            if known_at is not None and batches:
+                first = batches[0].ingested_at.isoformat(timespec="seconds")
+                raise DataUnavailableError(
+                    f"{self.root}: needed prices that had come by {known_at.isoformat()}; found "
+                    f"the first batch at {first}; ask for an instant after it",
+                    source=str(self.root),
+                )
             raise DataUnavailableError(
-                f"{self.root}: needed prices in the store{when}; found none; bring some in with "
+                f"{self.root}: needed prices in the store; found none; bring some in with "
                 "`riskon ingest`",
                 source=str(self.root),
             )

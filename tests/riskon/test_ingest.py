@@ -105,7 +105,7 @@ def test_known_at_recreates_a_score_and_a_plain_directory_is_refused_it(home, st
     assert recreated.stdout == issued.stdout
     before = home.run(*words, "--known-at", "2020-01-01T00:00:00Z")
     assert before.returncode == 3
-    assert "found none" in before.stderr
+    assert "found the first batch at" in before.stderr
     plain = home.run("score", "--market", home.market, "--known-at", "2024-01-01T00:00:00Z")
     assert plain.returncode == 2
     assert "needed a store" in plain.stderr
@@ -177,3 +177,20 @@ def test_b09_a_store_that_may_not_be_written_is_read_and_says_so_when_it_is_fill
         else:
             for path in (mine, *mine.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--series", "prices/IWM"], "--series: needed --source live; found --source files"),
+        (["--source", "live", "--from", "x"], "--from: needed --source files; found --source live"),
+        (["--explain", "--compact"], "--compact: needed --compact; found --explain"),
+    ],
+)
+def test_D33_flags_that_do_not_go_together_are_refused_and_nothing_is_made(
+    home, tmp_path: Path, flags: list[str], message: str
+) -> None:
+    done = home.run("ingest", "--market", tmp_path / "store", *flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert not (tmp_path / "store").exists()

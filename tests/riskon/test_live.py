@@ -31,7 +31,7 @@ from sources.live.series import live_series
 from sources.market import CRYPTO_UNIVERSE
 from sources.store import MEMBERS, Feed, Parse, Store
 from sources.store.comparison import held_members
-from sources.store.crashpoints import CRASHPOINTS
+from sources.store.durable import CRASHPOINTS
 from sources.store.payloads import read_payload
 
 SERIES = ("prices/IWM", "prices/BTC", "macro/DGS10", "flows/IWM", "constituents/members")

@@ -104,7 +104,7 @@ def test_the_database_refuses_to_change_history(
         connection.execute(
             text(
                 "INSERT INTO champions VALUES (1, '2024-01-01 00:00:00', 'promote', 'riskon', 1, "
-                "'ab', 'why', false, true, false, '[]')"
+                "'ab', 'why', false, true, false, '[]', 'me')"
             )
         )
     with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:

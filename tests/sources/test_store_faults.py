@@ -16,7 +16,7 @@ from stores import Clock, closes, coin, make_store
 from sources import write_market
 from sources.errors import AlreadyRunningError, IntegrityError
 from sources.store import Store, directory_feeds, parse_file
-from sources.store.crashpoints import CRASHPOINTS
+from sources.store.durable import CRASHPOINTS
 from sources.store.lock import exclusive
 from sources.store.manifest import LOCKS
 
