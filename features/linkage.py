@@ -53,8 +53,7 @@ def relative_to_bitcoin(tables: Tables) -> pd.DataFrame:
         f"relative_return_{k}d": windows.only(ratio.diff(k), calm >= k) for k in (5, 20, 60, 120)
     }
     pair = clean_steps(asset), clean_steps(bitcoin)
-    built["bitcoin_correlation_60d"] = windows.correlation(*pair, 60)
-    built["bitcoin_beta_60d"] = windows.beta(*pair, 60)
+    built["bitcoin_correlation_60d"], built["bitcoin_beta_60d"] = windows.linked(*pair, 60)
     return windows.side_by_side(built).loc[observed]
 
 
@@ -99,8 +98,8 @@ def linked_to_small_caps(tables: Tables) -> pd.DataFrame:
     own_step = clean_steps(own)
     built: dict[str, pd.Series] = {}
     for k in (60, 120):
-        built[f"small_correlation_{k}s"] = windows.correlation(own_step, small_step, k)
-        built[f"small_beta_{k}s"] = windows.beta(own_step, small_step, k)
+        together = windows.linked(own_step, small_step, k)
+        built[f"small_correlation_{k}s"], built[f"small_beta_{k}s"] = together
     ours, theirs = windows.deviation(own_step, 120), windows.deviation(small_step, 120)
     returns = log_returns(small, small_step, (20, 60))
     calm = unjumped(own)

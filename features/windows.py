@@ -121,14 +121,14 @@ def trend(values: pd.Series, window: int) -> pd.Series:
 
 def correlation(one: pd.Series, other: pd.Series, window: int) -> pd.Series:
     """Return Pearson's correlation over the last ``window`` rows; NaN where one is constant."""
-    product, first, second = _products(one, other, window)
-    return limited(pd.Series(_ratio(product, np.sqrt(first * second)), one.index), -1, 1)
+    return linked(one, other, window)[0]
 
 
-def beta(response: pd.Series, driver: pd.Series, window: int) -> pd.Series:
-    """Return the slope of a regression over the last ``window`` rows."""
-    product, _, second = _products(response, driver, window)
-    return pd.Series(_ratio(product, second), response.index)
+def linked(response: pd.Series, driver: pd.Series, window: int) -> tuple[pd.Series, pd.Series]:
+    """Return correlation and slope of a regression over the last ``window`` rows."""
+    product, first, second = _products(response, driver, window)
+    together = pd.Series(_ratio(product, np.sqrt(first * second)), response.index)
+    return limited(together, -1, 1), pd.Series(_ratio(product, second), response.index)
 
 
 def _apply(values: pd.Series, window: int, reduce: Callable[[np.ndarray], np.ndarray]) -> pd.Series:
