@@ -220,6 +220,33 @@ def test_A25_history_adjusted_for_a_dividend_moves_with_the_first_day_after_it(
         assert known["adj_close"].pct_change().iloc[-1] == pytest.approx(104 / 101.97 - 1)
 
 
+@pytest.mark.parametrize(
+    ("rows", "value"),
+    [
+        # Beside neighbours that are within a thousandth of it, and did not move.
+        ([4], 100.09),
+        # One factor, but what came before did not move by it.
+        ([4, 5, 6], 200.0),
+        # One factor from the first row on, but not to the last: nothing among the new days did it.
+        ([0, 1, 2, 3, 4, 5], 200.0),
+    ],
+)
+def test_A31_rows_that_are_restated_without_all_of_history_are_known_from_their_arrival(
+    rows: list[int], value: float, store: Store, clock: Clock
+) -> None:
+    days = [f"2024-06-{day:02d}" for day in range(1, 20)]
+    store.ingest([coin(days[:10], [100.0] * 10)])
+    clock.set(LATER)
+    again = [value if i in rows else 100.0 for i in range(19)]
+    change = store.ingest([coin(days, again)]).changes[0]
+    assert (change.new, change.revised) == (9, len(rows))
+    restated = [row for row in said(store.read().prices["BTC"]) if row[1] == value]
+    assert restated == [(days[i], value, "06-24T22:00") for i in rows]
+    # The 11th is out, and nothing of what was restated is.
+    then = store.read(instant("2024-06-12T00:00")).prices["BTC"]
+    assert then["close"].tolist() == [100.0] * 11
+
+
 def test_A25_a_feed_on_another_basis_than_older_history_is_refused_until_it_brings_it_all(
     store: Store, clock: Clock
 ) -> None:
