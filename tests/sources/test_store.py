@@ -331,6 +331,37 @@ def test_sessions_and_cells_of_constituents_have_vintages_too(store: Store, cloc
     assert store.ingest([feed]).batch is None
 
 
+def test_A15_a_feed_of_constituents_that_contradicts_itself_changes_nothing_before_it_arrived(
+    store: Store, clock: Clock
+) -> None:
+    def stated(value: float, at: str) -> Feed:
+        feed = closes("2024-06-10", {"A": [1, value, 3], "B": [5, 5, 5]})
+        assert feed.panel is not None
+        known = feed.panel.available_at.copy()
+        known[1] = np.datetime64(at, "us")
+        return replace(feed, panel=replace(feed.panel, available_at=known), stated=True)
+
+    def answer(at: str) -> float:
+        panel = store.read_panel(instant(at))
+        assert panel is not None
+        return float(panel.closes[1, 0])
+
+    store.ingest([closes("2024-06-10", {"A": [1, 2, 3], "B": [5, 5, 5]})])
+    # A: stated for the 14th; another value of that instant; one of an earlier instant.
+    for day, value, at in (
+        (21, 2.5, "2024-06-14"),
+        (22, 9.9, "2024-06-14"),
+        (23, 7.7, "2024-06-13"),
+    ):
+        clock.set(f"2024-06-{day}T22:00:00+00:00")
+        assert store.ingest([stated(value, at)]).changes[0].revised == 1
+        clock.set(f"2024-06-{day}T23:00:00+00:00")
+        assert store.ingest([stated(value, at)]).batch is None
+    since = ["2024-06-13T23:59", "2024-06-14", "2024-06-22T22:00", "2024-06-23T22:00"]
+    assert [answer(at) for at in since] == [2.0, 2.5, 9.9, 7.7]
+    assert [answer(at) for at in ("2024-06-22T21:59", "2024-06-23T21:59")] == [2.5, 9.9]
+
+
 def test_A28_nan_in_a_later_feed_of_constituents_erases_nothing(store: Store, clock: Clock) -> None:
     store.ingest([coin(["2024-06-18"], [1]), closes("2024-06-17", {"A": [1, 2], "B": [3, 4]})])
     clock.set(LATER)
@@ -374,6 +405,28 @@ def test_members_are_as_they_were_known(store: Store, clock: Clock) -> None:
         assert found.members is not None
         assert found.members["end"].notna().sum() == left
     assert store.ingest([members([None, "2024-06-21"])]).batch is None
+
+
+def test_members_in_another_order_are_the_same_members(store: Store, clock: Clock) -> None:
+    def members(symbols: list[str]) -> Feed:
+        table = pd.DataFrame(
+            {
+                "symbol": pd.Series(symbols, dtype="str"),
+                "start": pd.to_datetime(["2020-01-02"] * len(symbols)).as_unit("us"),
+                "end": pd.to_datetime([None] * len(symbols)).as_unit("us"),
+            }
+        )
+        payload = store.keep(",".join(symbols).encode())
+        return Feed(*MEMBERS, "test", (payload,), table)
+
+    first = [closes("2024-06-17", {"A": [1, 2], "B": [3, 4]}), members(["A", "B"])]
+    store.ingest(first)
+    clock.set(LATER)
+    for same in (["B", "A"], ["A", "B", "B"]):
+        assert store.ingest([members(same)]).batch is None
+    added = store.ingest([members(["B", "C", "A"])])
+    assert added.changes[0].revised == 1
+    assert len(store.catalog.feeds(2)) == 1
 
 
 def test_many_new_sessions_are_kept_as_a_block_beside_the_first(store: Store, clock: Clock) -> None:
