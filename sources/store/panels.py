@@ -74,7 +74,7 @@ def member_arrivals(
     Parameters
     ----------
     members : held, or None.
-    first : whether no closes were held before this batch: there is nothing to revise then.
+    first : whether this batch brings the first closes: there is nothing to revise then.
     """
     table, rows = feed.table, Rows()
     assert table is not None

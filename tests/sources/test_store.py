@@ -283,6 +283,37 @@ def test_absent_values_say_nothing(store: Store, clock: Clock) -> None:
     assert store.read().prices["BTC"]["adj_close"].tolist() == [3.0]
 
 
+def test_A28_absent_values_beside_a_restated_one_erase_nothing(store: Store, clock: Clock) -> None:
+    days, nothing = ["2024-06-17", "2024-06-18"], [np.nan, np.nan]
+    store.ingest([coin(["2024-06-18"], [1]), fund(days, [10.0, 11.0], [9.0, 10.0])])
+    clock.set(LATER)
+    assert store.ingest([fund(days, nothing, [9.0, 10.5])]).changes[0].revised == 1
+    last = store.read().prices["IWM"].iloc[-1]
+    assert (last["close"], last["adj_close"]) == (11.0, 10.5)
+    # What one of two feeds does not say and the other does is no revision, however often they come.
+    for day in (25, 26):
+        clock.set(f"2024-06-{day}T22:00:00+00:00")
+        assert store.ingest([fund(days, [10.0, 11.0], nothing)]).batch is None
+        assert store.ingest([fund(days, nothing, [9.0, 10.5])]).batch is None
+
+
+def test_A28_a_vintage_stated_for_the_past_is_filled_with_what_was_known_then(
+    store: Store, clock: Clock
+) -> None:
+    def fed(flow: float, assets: float, at: str) -> Feed:
+        feed = flows([("2024-06-10", flow, at)])
+        assert feed.table is not None
+        return replace(feed, table=feed.table.assign(aum_usd=assets))
+
+    store.ingest([fed(5.0, 100.0, "2024-06-11T13:00Z")])
+    store.ingest([fed(7.0, 300.0, "2024-06-15T13:00Z")])
+    clock.set(LATER)
+    store.ingest([fed(6.0, np.nan, "2024-06-13T13:00Z")])
+    found = store.tables("flows")["IWM"]
+    assert found["flow_usd"].tolist() == [5.0, 6.0, 7.0]
+    assert found["aum_usd"].tolist() == [100.0, 100.0, 300.0]
+
+
 def test_known_at_recreates_every_earlier_state_in_whatever_order_the_rest_came(
     store: Store, clock: Clock
 ) -> None:
@@ -405,6 +436,26 @@ def test_members_are_as_they_were_known(store: Store, clock: Clock) -> None:
         assert found.members is not None
         assert found.members["end"].notna().sum() == left
     assert store.ingest([members([None, "2024-06-21"])]).batch is None
+
+
+def test_members_that_came_alone_before_the_closes_are_known_from_their_arrival(
+    store: Store, clock: Clock
+) -> None:
+    table = pd.DataFrame(
+        {
+            "symbol": pd.Series(["A"], dtype="str"),
+            "start": pd.to_datetime(["2024-06-20"]).as_unit("us"),
+            "end": pd.to_datetime([None]).as_unit("us"),
+        }
+    )
+    store.ingest([Feed(*MEMBERS, "test", ("0" * 64,), table)])
+    clock.set(LATER)
+    store.ingest([closes("2024-06-10", {"A": [1, 2], "B": [3, 4]})])
+    # As where the closes come first: before the members came all constituents count.
+    for at, known in (("2024-06-20T21:59", False), ("2024-06-20T22:00", True)):
+        panel = store.read_panel(instant(at))
+        assert panel is not None
+        assert (panel.members is not None) == known
 
 
 def test_members_in_another_order_are_the_same_members(store: Store, clock: Clock) -> None:
