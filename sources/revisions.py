@@ -35,9 +35,11 @@ class PanelRevisions:
         if first == len(self.available_at):
             return closes
         earlier = closes.copy()
-        # Backwards: of several changes of a cell the first one's value is the last to be put back.
-        back = slice(None, first - 1 if first else None, -1)
-        earlier[self.rows[back], self.columns[back]] = self.before[back]
+        # Of several changes of a cell the first one's value is put back; assigning them all
+        # would leave it to numpy which comes last.
+        cell = self.rows[first:] * closes.shape[1] + self.columns[first:]
+        once = first + np.unique(cell, return_index=True)[1]
+        earlier[self.rows[once], self.columns[once]] = self.before[once]
         return earlier
 
     def members_at(self, members: pd.DataFrame | None, moment: np.datetime64) -> Any:

@@ -60,7 +60,7 @@ def _work(
     root: Path, what: float | str, now: str, url: str, point: str, limit: int, barrier: Barrier
 ) -> None:
     if point:
-        os.environ["CRASHPOINT"] = f"{point}:SIGKILL"
+        os.environ["CRASHPOINT"] = point if ":" in point else f"{point}:SIGKILL"
     store = make_store(root, open_database(url) if url else None, Clock(now))
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -30,6 +30,7 @@ class Arrivals:
     Attributes
     ----------
     rows : (k,) places of the feed's rows that are stored.
+    values : (k, c) what they say; where the feed says nothing of a known date, what was known.
     available_at : (k,) datetime64[us], when each became available.
     stamped : (k,) bool, whether that is the instant of its arrival.
     new, revised : how many are of dates that were unknown, and of known ones.
@@ -38,6 +39,7 @@ class Arrivals:
     """
 
     rows: np.ndarray
+    values: np.ndarray
     available_at: np.ndarray
     stamped: np.ndarray
     new: int
@@ -69,7 +71,7 @@ def arrivals(
     known_date = held["event_date"].to_numpy("datetime64[us]")
     known_at = held["available_at"].to_numpy("datetime64[us]")
     if not len(held):
-        return Arrivals(every, claimed, np.zeros(len(feed), dtype=bool), len(set(date)), 0)
+        return Arrivals(every, said, claimed, np.zeros(len(feed), dtype=bool), len(set(date)), 0)
     # The last vintage of each date that is held; rows are sorted, so it is the last of its run.
     last = np.flatnonzero(np.append(known_date[1:] != known_date[:-1], True))
     place = np.minimum(np.searchsorted(known_date[last], date), len(last) - 1)
@@ -109,7 +111,7 @@ def arrivals(
     ahead = natural & (date > known_date[-1])
     if found.since is not None:
         nothing = np.zeros(0, dtype="int64")
-        return Arrivals(nothing, claimed[:0], exists[:0], 0, 0, found.since)
+        return Arrivals(nothing, said[:0], claimed[:0], exists[:0], 0, 0, found.since)
     moved = restated & found.moved & ahead.any()
     if moved.any():
         beginning = claimed[ahead].min()
@@ -119,6 +121,9 @@ def arrivals(
     rows = np.flatnonzero(taken)
     return Arrivals(
         rows=rows,
+        values=_filled(
+            said[rows], there, begins, known_at, np.where(exists, place, -1)[rows], available[rows]
+        ),
         available_at=available[rows],
         stamped=((backfilled | restated) & ~moved)[rows],
         new=len(np.unique(date[taken & ~exists])),
@@ -129,3 +134,30 @@ def arrivals(
 def _says_nothing_else(said: np.ndarray, there: np.ndarray) -> np.ndarray:
     same: np.ndarray = (np.isnan(said) | (said == there)).all(axis=1)
     return same
+
+
+def _filled(
+    said: np.ndarray,
+    there: np.ndarray,
+    begins: np.ndarray,
+    known_at: np.ndarray,
+    run: np.ndarray,
+    at: np.ndarray,
+) -> np.ndarray:
+    """Return rows to store with what was known of their date at their instant, where they are NaN.
+
+    Parameters
+    ----------
+    said : (k, c) rows to store.
+    there : (n, c) rows held.
+    begins : (m,) where the run of each date held begins.
+    known_at : (n,) instants of the rows held, ascending in each run.
+    run, at : (k,) the run of each row to store, -1 for none, and its instant.
+    """
+    instants = np.unique(np.concatenate([known_at, at]))
+    own = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(known_at))))
+    held = own * len(instants) + np.searchsorted(instants, known_at)
+    asked = run * len(instants) + np.searchsorted(instants, at)
+    found = np.searchsorted(held, asked, side="right") - 1
+    known = (found >= 0) & (own[found] == run)
+    return np.where(np.isnan(said) & known[:, None], there[found], said)

@@ -88,7 +88,8 @@ def compare(
             changes.append(Change(feed, found.new, found.revised, 0, found.rebased))
         elif feed.key == MEMBERS:
             members = held_members(held)
-            rows, differing = member_arrivals(members, panel is None, feed, ingested_at)
+            first = panel is None and CLOSES in {other.key for other in ordered}
+            rows, differing = member_arrivals(members, first, feed, ingested_at)
             added.extend(rows)
             new, revised = (differing, 0) if members is None else (0, differing)
             changes.append(Change(feed, new, revised))
@@ -130,7 +131,7 @@ def _compare_series(
         columns: dict[str, Any] = {
             "series": feed.name,
             "event_date": table["date"].to_numpy()[found.rows],
-            **{name: table[name].to_numpy()[found.rows] for name in values},
+            **{name: found.values[:, place] for place, name in enumerate(values)},
             "available_at": found.available_at,
             "ingested_at": np.full(len(found.rows), ingested_at, dtype="datetime64[us]"),
             "stamped": found.stamped,

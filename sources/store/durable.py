@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from sources.crashpoints import crashpoint
@@ -25,6 +27,9 @@ CRASHPOINTS = (
 TEMPORARY = ".tmp"
 """Suffix of a file that is being written; one that is left over is swept away."""
 
+ABANDONED_SECONDS = 3600
+"""No write takes so long: a temporary file that is older was left by a process that died."""
+
 
 def write_durably(path: Path, content: bytes | memoryview, stage: str = "") -> None:
     """Write a file of the store at once, and force it and its name to the disk.
@@ -40,7 +45,7 @@ def write_durably(path: Path, content: bytes | memoryview, stage: str = "") -> N
     OSError
         Where it cannot be written; what was there before is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     temporary = Path(name)
     try:
@@ -61,6 +66,34 @@ def write_durably(path: Path, content: bytes | memoryview, stage: str = "") -> N
         raise
     crashpoint(f"{stage}after_replace")
     sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it where absent, and force the new names to the disk.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be made.
+    """
+    absent = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in absent:
+        sync_folder(place.parent)
+
+
+def sweep(root: Path) -> None:
+    """Take away the temporary files in a store that an interrupted write left.
+
+    Another process may be keeping a payload, which takes no lock: what is young may be its own.
+    """
+    oldest = time.time() - ABANDONED_SECONDS
+    for pattern in (f".*{TEMPORARY}", f"*/.*{TEMPORARY}"):
+        for path in root.glob(pattern):
+            # It may be renamed, or swept by another, between the two steps.
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

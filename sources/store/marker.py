@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sources.errors import DataUnavailableError, IntegrityError
-from sources.store.durable import TEMPORARY, sync_folder
+from sources.store.durable import TEMPORARY, make_folder, sync_folder
 
 FILE = "store.json"
 FORMAT = 1
@@ -72,7 +72,7 @@ class Marker:
         OSError
             Where the directory cannot be written.
         """
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         content = {"format": FORMAT, **asdict(cls(str(uuid.uuid4()), manifest))}
         descriptor, name = tempfile.mkstemp(dir=root, prefix=f".{FILE}.", suffix=TEMPORARY)
         temporary = Path(name)

@@ -42,8 +42,8 @@ def panel_arrivals(held: Panel | None, feed: Feed, ingested_at: np.datetime64) -
     """Compare a panel with the one held, cell by cell; NaN says nothing.
 
     Sessions after the last become available when the calendar or the feed says; cells and
-    sessions before, when they arrive, or when the feed's own ``available_at`` says. A symbol
-    restated by constant factors moves with the first new session beside it.
+    sessions before, when they arrive, or when the feed's own ``available_at`` says, if the cell
+    has not spoken since. A symbol restated by one factor moves with the first new session.
     """
     panel = feed.panel
     assert panel is not None
@@ -74,13 +74,16 @@ def member_arrivals(
     Parameters
     ----------
     members : held, or None.
-    first : whether no closes were held before this batch: there is nothing to revise then.
+    first : whether this batch brings the first closes: there is nothing to revise then.
     """
     table, rows = feed.table, Rows()
     assert table is not None
     columns = ["symbol", "start", "end"]
-    table = table[columns].reset_index(drop=True)
-    if members is not None and table.equals(members):
+    table = table[columns].drop_duplicates(ignore_index=True)
+    # The order of the rows says nothing, so it is not compared.
+    both = table if members is None else pd.concat([table, members])
+    differing = int((~both.duplicated(keep=False)).sum())
+    if not differing or not len(table):
         return rows, 0
     known = ALWAYS if first and members is None else ingested_at
     rows.add(
@@ -97,10 +100,7 @@ def member_arrivals(
             },
         ),
     )
-    if members is None:
-        return rows, len(table)
-    both = pd.concat([table, members])
-    return rows, int((~both.duplicated(keep=False)).sum())
+    return rows, differing
 
 
 def _add_sessions(
@@ -173,7 +173,8 @@ def _change_cells(
     found.rebased = tuple(rebased)
     row, at = np.nonzero(changed)
     claimed = panel.available_at[rows][row]
-    base = held.available_at[place][row]
+    base = _last_known(held, place[row], column[at])
+    # What a feed says of the time before the cell spoke last cannot have been known then.
     own = stated[rows][row] & (claimed > base)
     known = np.where(own, claimed, np.maximum(np.maximum(claimed, ingested_at), base))
     stamped = ~own
@@ -182,6 +183,21 @@ def _change_cells(
         known, stamped = np.where(mine, first_new, known), stamped & ~mine
     found.revised = len(row)
     _add_cells(found, panel, rows[row], at, known, stamped, origin)
+
+
+def _last_known(held: Panel, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return since when each of some cells (k,) says what it says; a new symbol's is -1."""
+    since: np.ndarray = held.available_at[row]
+    if held.revisions is None or not len(held.revisions.rows):
+        return since
+    width = len(held.symbols)
+    place = held.revisions.rows * width + held.revisions.columns
+    # Revisions are by instant, so the first from behind is the last.
+    changed, last = np.unique(place[::-1], return_index=True)
+    cell = row * width + column
+    at = np.minimum(np.searchsorted(changed, cell), len(changed) - 1)
+    revised = (column >= 0) & (changed[at] == cell)
+    return np.where(revised, held.revisions.available_at[::-1][last[at]], since)
 
 
 def _add_cells(

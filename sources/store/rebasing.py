@@ -3,6 +3,9 @@
 A vendor that adjusts prices divides the whole past by the same number. Nothing that was said of
 returns becomes wrong by it, but the new rows stand on the new basis: old history beside them
 would show a jump that never was.
+
+An adjustment moves all that came before it: rows that keep their value, or that move while the
+first shared row does not, were restated, and nobody knew that before it arrived.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ TOLERANCE = 1e-3
 """Prices of a few dollars are rounded to cents."""
 
 LEAST_RUN = 3
-"""Fewer rows in a row with one factor are a restatement."""
+"""Fewer rows with one factor are a restatement."""
 
 
 class Rebasing(NamedTuple):
@@ -38,7 +41,7 @@ def rebasing(
     shared: np.ndarray,
     held_from: np.datetime64,
 ) -> Rebasing:
-    """Find the rows whose prices are those held times a factor that they share with neighbours.
+    """Find the rows whose prices are those held times one factor, where all of history moved by it.
 
     Parameters
     ----------
@@ -62,12 +65,23 @@ def rebasing(
         where = np.flatnonzero(spoken)
         step = np.abs(ratio[where][1:] / ratio[where][:-1] - 1) > TOLERANCE
         run = np.concatenate([[0], np.cumsum(step)])
-        long = np.bincount(run)[run] >= LEAST_RUN
-        differs = ratio[where] != 1
-        changed[where] |= differs
-        constant[where] &= long | ~differs
-        first = float(np.median(ratio[where][run == 0]))
-        from_the_first |= bool(long[0] and abs(first - 1) > TOLERANCE)
+        differs = spoken & (ratio != 1)
+        changed |= differs
+        factor = np.median(ratio[differs])
+        on = differs & (np.abs(ratio / factor - 1) <= TOLERANCE)
+        constant &= ~differs | (on & _is_of_all(on[where]))
+        first = ratio[where][run == 0]
+        another = abs(float(np.median(first)) - 1) > TOLERANCE
+        from_the_first |= len(first) >= LEAST_RUN and another
     moved[rows] = changed & constant
     beyond = from_the_first and held_from < date[rows[0]]
     return Rebasing(moved, date[rows[0]] if beyond else None)
+
+
+def _is_of_all(on: np.ndarray) -> bool:
+    """Tell whether a factor is of all history: the first row, most rows, and the end.
+
+    A few may stand off it: a cheap price is rounded, and the last bar may not have been finished.
+    """
+    most = on.sum() >= LEAST_RUN and 2 * on.sum() > len(on)
+    return bool(most and on[0] and on[-LEAST_RUN:].any())

@@ -25,7 +25,7 @@ from sources.errors import DataUnavailableError, IntegrityError, RefusedError
 from sources.market import CRYPTO_UNIVERSE, Market, Panel
 from sources.store.catalog import Batch, Catalog, FeedRecord, QuarantinedRow
 from sources.store.comparison import Change, compare, kinds_of
-from sources.store.durable import TEMPORARY
+from sources.store.durable import sweep
 from sources.store.feeds import Feed
 from sources.store.lock import Held, exclusive
 from sources.store.marker import Marker
@@ -322,8 +322,7 @@ class Store:
     def _sweep(self) -> None:
         """Take away what an interrupted write left; a manifest without batches proves nothing."""
         named = {Path(segment.name).name for segment in self.catalog.segments()}
-        for path in self.root.glob(f"*/.*{TEMPORARY}"):
-            path.unlink(missing_ok=True)
+        sweep(self.root)
         if not named:
             return
         for path in (self.root / FOLDER).glob("*.parquet"):

@@ -220,6 +220,33 @@ def test_A25_history_adjusted_for_a_dividend_moves_with_the_first_day_after_it(
         assert known["adj_close"].pct_change().iloc[-1] == pytest.approx(104 / 101.97 - 1)
 
 
+@pytest.mark.parametrize(
+    ("rows", "value"),
+    [
+        # Beside neighbours that are within a thousandth of it, and did not move.
+        ([4], 100.09),
+        # One factor, but what came before did not move by it.
+        ([4, 5, 6], 200.0),
+        # One factor from the first row on, but not to the last: nothing among the new days did it.
+        ([0, 1, 2, 3, 4, 5], 200.0),
+    ],
+)
+def test_A31_rows_that_are_restated_without_all_of_history_are_known_from_their_arrival(
+    rows: list[int], value: float, store: Store, clock: Clock
+) -> None:
+    days = [f"2024-06-{day:02d}" for day in range(1, 20)]
+    store.ingest([coin(days[:10], [100.0] * 10)])
+    clock.set(LATER)
+    again = [value if i in rows else 100.0 for i in range(19)]
+    change = store.ingest([coin(days, again)]).changes[0]
+    assert (change.new, change.revised) == (9, len(rows))
+    restated = [row for row in said(store.read().prices["BTC"]) if row[1] == value]
+    assert restated == [(days[i], value, "06-24T22:00") for i in rows]
+    # The 11th is out, and nothing of what was restated is.
+    then = store.read(instant("2024-06-12T00:00")).prices["BTC"]
+    assert then["close"].tolist() == [100.0] * 11
+
+
 def test_A25_a_feed_on_another_basis_than_older_history_is_refused_until_it_brings_it_all(
     store: Store, clock: Clock
 ) -> None:
@@ -254,6 +281,37 @@ def test_absent_values_say_nothing(store: Store, clock: Clock) -> None:
     clock.set(LATER)
     assert store.ingest([coin(["2024-06-18"], [2])]).batch is None
     assert store.read().prices["BTC"]["adj_close"].tolist() == [3.0]
+
+
+def test_A28_absent_values_beside_a_restated_one_erase_nothing(store: Store, clock: Clock) -> None:
+    days, nothing = ["2024-06-17", "2024-06-18"], [np.nan, np.nan]
+    store.ingest([coin(["2024-06-18"], [1]), fund(days, [10.0, 11.0], [9.0, 10.0])])
+    clock.set(LATER)
+    assert store.ingest([fund(days, nothing, [9.0, 10.5])]).changes[0].revised == 1
+    last = store.read().prices["IWM"].iloc[-1]
+    assert (last["close"], last["adj_close"]) == (11.0, 10.5)
+    # What one of two feeds does not say and the other does is no revision, however often they come.
+    for day in (25, 26):
+        clock.set(f"2024-06-{day}T22:00:00+00:00")
+        assert store.ingest([fund(days, [10.0, 11.0], nothing)]).batch is None
+        assert store.ingest([fund(days, nothing, [9.0, 10.5])]).batch is None
+
+
+def test_A28_a_vintage_stated_for_the_past_is_filled_with_what_was_known_then(
+    store: Store, clock: Clock
+) -> None:
+    def fed(flow: float, assets: float, at: str) -> Feed:
+        feed = flows([("2024-06-10", flow, at)])
+        assert feed.table is not None
+        return replace(feed, table=feed.table.assign(aum_usd=assets))
+
+    store.ingest([fed(5.0, 100.0, "2024-06-11T13:00Z")])
+    store.ingest([fed(7.0, 300.0, "2024-06-15T13:00Z")])
+    clock.set(LATER)
+    store.ingest([fed(6.0, np.nan, "2024-06-13T13:00Z")])
+    found = store.tables("flows")["IWM"]
+    assert found["flow_usd"].tolist() == [5.0, 6.0, 7.0]
+    assert found["aum_usd"].tolist() == [100.0, 100.0, 300.0]
 
 
 def test_known_at_recreates_every_earlier_state_in_whatever_order_the_rest_came(
@@ -304,6 +362,37 @@ def test_sessions_and_cells_of_constituents_have_vintages_too(store: Store, cloc
     assert store.ingest([feed]).batch is None
 
 
+def test_A15_a_feed_of_constituents_that_contradicts_itself_changes_nothing_before_it_arrived(
+    store: Store, clock: Clock
+) -> None:
+    def stated(value: float, at: str) -> Feed:
+        feed = closes("2024-06-10", {"A": [1, value, 3], "B": [5, 5, 5]})
+        assert feed.panel is not None
+        known = feed.panel.available_at.copy()
+        known[1] = np.datetime64(at, "us")
+        return replace(feed, panel=replace(feed.panel, available_at=known), stated=True)
+
+    def answer(at: str) -> float:
+        panel = store.read_panel(instant(at))
+        assert panel is not None
+        return float(panel.closes[1, 0])
+
+    store.ingest([closes("2024-06-10", {"A": [1, 2, 3], "B": [5, 5, 5]})])
+    # A: stated for the 14th; another value of that instant; one of an earlier instant.
+    for day, value, at in (
+        (21, 2.5, "2024-06-14"),
+        (22, 9.9, "2024-06-14"),
+        (23, 7.7, "2024-06-13"),
+    ):
+        clock.set(f"2024-06-{day}T22:00:00+00:00")
+        assert store.ingest([stated(value, at)]).changes[0].revised == 1
+        clock.set(f"2024-06-{day}T23:00:00+00:00")
+        assert store.ingest([stated(value, at)]).batch is None
+    since = ["2024-06-13T23:59", "2024-06-14", "2024-06-22T22:00", "2024-06-23T22:00"]
+    assert [answer(at) for at in since] == [2.0, 2.5, 9.9, 7.7]
+    assert [answer(at) for at in ("2024-06-22T21:59", "2024-06-23T21:59")] == [2.5, 9.9]
+
+
 def test_A28_nan_in_a_later_feed_of_constituents_erases_nothing(store: Store, clock: Clock) -> None:
     store.ingest([coin(["2024-06-18"], [1]), closes("2024-06-17", {"A": [1, 2], "B": [3, 4]})])
     clock.set(LATER)
@@ -347,6 +436,48 @@ def test_members_are_as_they_were_known(store: Store, clock: Clock) -> None:
         assert found.members is not None
         assert found.members["end"].notna().sum() == left
     assert store.ingest([members([None, "2024-06-21"])]).batch is None
+
+
+def test_members_that_came_alone_before_the_closes_are_known_from_their_arrival(
+    store: Store, clock: Clock
+) -> None:
+    table = pd.DataFrame(
+        {
+            "symbol": pd.Series(["A"], dtype="str"),
+            "start": pd.to_datetime(["2024-06-20"]).as_unit("us"),
+            "end": pd.to_datetime([None]).as_unit("us"),
+        }
+    )
+    store.ingest([Feed(*MEMBERS, "test", ("0" * 64,), table)])
+    clock.set(LATER)
+    store.ingest([closes("2024-06-10", {"A": [1, 2], "B": [3, 4]})])
+    # As where the closes come first: before the members came all constituents count.
+    for at, known in (("2024-06-20T21:59", False), ("2024-06-20T22:00", True)):
+        panel = store.read_panel(instant(at))
+        assert panel is not None
+        assert (panel.members is not None) == known
+
+
+def test_members_in_another_order_are_the_same_members(store: Store, clock: Clock) -> None:
+    def members(symbols: list[str]) -> Feed:
+        table = pd.DataFrame(
+            {
+                "symbol": pd.Series(symbols, dtype="str"),
+                "start": pd.to_datetime(["2020-01-02"] * len(symbols)).as_unit("us"),
+                "end": pd.to_datetime([None] * len(symbols)).as_unit("us"),
+            }
+        )
+        payload = store.keep(",".join(symbols).encode())
+        return Feed(*MEMBERS, "test", (payload,), table)
+
+    first = [closes("2024-06-17", {"A": [1, 2], "B": [3, 4]}), members(["A", "B"])]
+    store.ingest(first)
+    clock.set(LATER)
+    for same in (["B", "A"], ["A", "B", "B"]):
+        assert store.ingest([members(same)]).batch is None
+    added = store.ingest([members(["B", "C", "A"])])
+    assert added.changes[0].revised == 1
+    assert len(store.catalog.feeds(2)) == 1
 
 
 def test_many_new_sessions_are_kept_as_a_block_beside_the_first(store: Store, clock: Clock) -> None:

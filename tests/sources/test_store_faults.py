@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from stores import Clock, closes, coin, make_store
 from sources import write_market
 from sources.errors import AlreadyRunningError, IntegrityError
 from sources.store import Store, directory_feeds, parse_file
-from sources.store.durable import CRASHPOINTS
+from sources.store.durable import CRASHPOINTS, write_durably
 from sources.store.lock import exclusive
 from sources.store.manifest import LOCKS
 
@@ -49,6 +50,7 @@ def test_B05_killed_at_any_step_the_old_state_stands_and_the_next_run_gives_the_
     # All of the batch is there or nothing of it.
     done = point == "after_manifest"
     assert store.read().digest() == uninterrupted[done]
+    two_hours_pass(root)
     assert run(root, 1.5, SECOND) == 0
     assert store.read().digest() == uninterrupted[1]
     assert len(store.catalog.batches()) == 2
@@ -82,15 +84,21 @@ def test_B05_a_compaction_killed_at_any_step_changes_no_answer(
         assert run(root, value, now) == 0
     assert run(root, "compact", SECOND, point=point) == -signal.SIGKILL
     assert store.read().digest() == uninterrupted[1]
+    two_hours_pass(root)
     store.compact()
     assert store.read().digest() == uninterrupted[1]
     assert_nothing_left_over(store)
 
 
+def two_hours_pass(root: Path) -> None:
+    for path in root.rglob(".*.tmp"):
+        os.utime(path, (path.stat().st_mtime - 7200,) * 2)
+
+
 def assert_nothing_left_over(store: Store) -> None:
     named = {Path(segment.name).name for segment in store.catalog.segments()}
     assert {path.name for path in (store.root / "segments").iterdir()} == named
-    assert not list(store.root.glob("*/.*.tmp"))
+    assert not list(store.root.rglob(".*.tmp"))
 
 
 def test_B06_files_that_the_manifest_does_not_name_are_not_read(tmp_path: Path) -> None:
@@ -103,12 +111,52 @@ def test_B06_files_that_the_manifest_does_not_name_are_not_read(tmp_path: Path) 
     (folder / "000002-prices-0123456789ab.parquet").write_bytes(content)
     (folder / ".000002-prices-0123456789ab.parquet.x.tmp").write_bytes(content[:100])
     (folder / "notes.txt").write_text("not ours")
+    (store.root / ".store.json.x.tmp").write_text("{")
+    two_hours_pass(store.root)
     assert store.read().digest() == before
     store.clock.set(SECOND)
     store.ingest([coin(["2024-06-19"], [2])])
     # What was left by an interrupted write is gone; what is not ours is not touched.
     assert sorted(p.name for p in folder.iterdir() if "0123456789ab" in p.name) == []
     assert (folder / "notes.txt").is_file()
+    assert not list(store.root.rglob(".*.tmp"))
+
+
+def test_B10_a_payload_that_another_process_is_writing_is_not_swept_away(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    store = make_store(root, None, Clock(FIRST))
+    child = start(root, 1.0, SECOND, point="raw_after_tmp_write:SIGSTOP")
+    assert child.pid is not None
+    state, deadline = Path(f"/proc/{child.pid}/stat"), time.monotonic() + 60
+    while state.read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len(list((root / "raw").glob(".*.tmp"))) == 1
+    store.ingest([coin(["2024-06-17"], [1.0])])
+    os.kill(child.pid, signal.SIGCONT)
+    child.join(120)
+    assert child.exitcode == 0
+    assert len(list((root / "raw").glob("*.zst"))) == 1
+
+
+def test_B05_the_name_of_a_new_folder_is_forced_to_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        forced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_durably(tmp_path / "store" / "raw" / "one", b"1")
+    # Each folder that got a new name in it: a folder, the folder in that, and the file at last.
+    expected = {str(place) for place in (tmp_path, tmp_path / "store", tmp_path / "store" / "raw")}
+    assert expected <= set(forced)
+    forced.clear()
+    write_durably(tmp_path / "store" / "raw" / "two", b"2")
+    assert str(tmp_path / "store") not in forced
 
 
 def test_B07_a_flipped_bit_anywhere_in_a_segment_is_an_error_that_names_the_file(

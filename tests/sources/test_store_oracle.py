@@ -54,6 +54,16 @@ class Oracle:
                 found = row
         return found
 
+    def fill(self, day: int, values: tuple[float, float], at: pd.Timestamp) -> tuple[float, float]:
+        """Put what was known at an instant where nothing is said."""
+        known = Oracle([row for row in self.rows if row.available <= at]).latest(day)
+        if known is None:
+            return values
+        flow, assets = (
+            b if math.isnan(a) else a for a, b in zip(values, known.values, strict=True)
+        )
+        return flow, assets
+
     def ingest(self, feed: list[Said], now: pd.Timestamp) -> None:
         said = sorted({(d, _available(d, own)): (d, f, a, own) for d, f, a, own in feed}.items())
         last_day = max((row.day for row in self.rows), default=-1)
@@ -79,12 +89,13 @@ class Oracle:
                 row.stamped and row.day == day and row.available >= available for row in self.rows
             )
             if stated and there is None and not overruled:
-                added.append(Row(day, values, available, now, False))
+                added.append(Row(day, self.fill(day, values, available), available, now, False))
                 continue
             contradicts = there is not None and not _says_nothing_else(values, there.values)
             speaks = not stated or contradicts or (overruled and latest.stamped)
             if final and not same and speaks:
-                added.append(Row(day, values, max(arrival, latest.available), now, True))
+                since = max(arrival, latest.available)
+                added.append(Row(day, self.fill(day, values, since), since, now, True))
         self.rows += added
 
     def read(self, as_of: pd.Timestamp, known: pd.Timestamp) -> list[tuple[int, tuple[str, str]]]:
