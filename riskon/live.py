@@ -175,15 +175,20 @@ class _Run:
         if not payloads:
             return Feed(series.folder, series.name, provider.name, ())
         screened = self._screen(provider, asked, payloads, told, place, start, held)
+        # Who stands in for another brings new days; what is held is not theirs to revise.
+        known = held["date"].max() if place and held is not None and len(held) else None
         if (factor := screened.rebased) is not None:
+            if place:
+                raise DataUnavailableError(
+                    f"{provider.name} {asked}: needed the basis of the history held from another "
+                    f"source, which a stand-in may not restate; found it x {factor:.6g}",
+                    source=f"{provider.name} {asked}",
+                )
             # Split, or paid a dividend: history as held and as it is now are two adjustments.
             payloads = self._download(provider, asked, series.start, hashes)
             screened = self._screen(provider, asked, payloads, told, place, series.start, None)
             told.notes.append(f"on another basis (x {factor:.6g}); its whole history came again")
-            held = None
         told.gaps, told.stale = len(screened.gaps), screened.stale
-        # Who stands in for another brings new days; what is held is not theirs to revise.
-        known = held["date"].max() if place and held is not None and len(held) else None
         return screened_feed(
             series.folder, series.name, provider, asked, payloads, screened, hashes, known
         )

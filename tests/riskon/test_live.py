@@ -253,6 +253,31 @@ def test_who_stands_in_brings_new_days_and_revises_none(service: Service) -> Non
     assert service.store.read(pd.Timestamp(TODAY)).digest() == before
 
 
+def test_who_stands_in_on_another_basis_is_refused_and_erases_no_close(service: Service) -> None:
+    before = service.store.read(pd.Timestamp(TODAY)).digest()
+    batches = len(service.store.catalog.batches())
+    service.feeds.now = TOMORROW
+    service.feeds.prices["IWM"].pay("2024-12-03", 0.01)
+    service.feeds.faults["yahoo"] = "500"
+    rows, failure = service.try_("prices/IWM")
+    assert exit_code(failure) == 3
+    assert (rows["prices/IWM"]["new"], rows["prices/IWM"]["revised"]) == (0, 0)
+    # Adjusted closes before a dividend of 1 % are 0.99 of what they were.
+    assert "which a stand-in may not restate; found it x 0.99" in rows["prices/IWM"]["error"]
+    (told,) = service.kept_out()
+    assert "a stand-in may not restate" in told["reason"]
+    view = service.store.read(pd.Timestamp(TOMORROW))
+    assert not view.prices["IWM"]["close"].isna().any()
+    assert service.store.read(pd.Timestamp(TODAY)).digest() == before
+    assert len(service.store.catalog.batches()) == batches + 1  # what was kept out, and why
+    # The first one is back: 86 sessions stand on the new basis, with their closes.
+    service.feeds.faults.clear()
+    rows = service.run("prices/IWM")
+    assert (rows["prices/IWM"]["new"], rows["prices/IWM"]["revised"]) == (1, 86)
+    view = service.store.read(pd.Timestamp(TOMORROW) + pd.Timedelta(days=1))
+    assert not view.prices["IWM"]["close"].isna().any()
+
+
 def test_a06_a_series_that_a_provider_does_not_know_is_no_outage(empty: Service) -> None:
     rows, failure = empty.try_("prices/IJR", "prices/TLT", "prices/GLD")
     assert failure is not None
