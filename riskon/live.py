@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -33,7 +33,7 @@ from sources.live.provider import Payload
 from sources.live.reading import refused_feed, screened_feed
 from sources.live.series import LiveSeries, chosen_series, live_series, without_provider
 from sources.schemas import LAYOUTS
-from sources.store import Feed, Quarantined, Store
+from sources.store import Change, Feed, Quarantined, Store
 
 OVERLAP_DAYS = 14
 """Asked for again each time, so that a revision of the last two weeks is seen."""
@@ -123,8 +123,14 @@ class _Run:
         if not feeds:
             return every
         changes = {c.feed.label: c for c in add(self.store, feeds, parse).changes}
+        whole = [told for told in every if _rebased(changes, told)]
+        feeds = [feed for told in whole if (feed := self._ask(told, whole=True)) is not None]
+        if feeds := [feed for feed in feeds if feed.payloads]:
+            changes |= {c.feed.label: c for c in add(self.store, feeds, parse).changes}
         for told in every:
             told.change = changes.get(told.series.label)
+            if told in whole and not told.failed and not _rebased(changes, told):
+                told.notes.append("on another basis for the store; its whole history came again")
             if told.change is not None and told.change.rebased:
                 told.failed = True
                 told.failures.append(
@@ -133,7 +139,7 @@ class _Run:
                 )
         return every
 
-    def _ask(self, told: Told) -> Feed | None:
+    def _ask(self, told: Told, *, whole: bool = False) -> Feed | None:
         """Return the feed of the first provider whose answer passes, or of what it kept out."""
         series = told.series
         refused: list[Quarantined] = []
@@ -142,7 +148,7 @@ class _Run:
             hashes: list[str] = []
             try:
                 provider = self.providers.of(name)
-                feed = self._from(provider, asked, told, place, hashes)
+                feed = self._from(provider, asked, told, place, hashes, whole=whole)
             except (DataUnavailableError, SchemaError, UnknownNameError) as error:
                 told.failures.append(str(error))
                 if hashes and not isinstance(error, ProviderUnavailableError):
@@ -160,8 +166,9 @@ class _Run:
         return None
 
     def _from(
-        self, provider: Provider, asked: str, told: Told, place: int, hashes: list[str]
-    ) -> Feed:
+        self, provider: Provider, asked: str, told: Told, place: int, hashes: list[str],
+        *, whole: bool,
+    ) -> Feed:  # fmt: skip
         series = told.series
         if series.folder == "constituents":
             start = self.today - dt.timedelta(days=OVERLAP_DAYS)
@@ -169,14 +176,16 @@ class _Run:
             return ask_members(self.store, self.providers, provider, asked, days, told)
         held = self.held.get(series.name)
         start = series.start
+        # Who stands in for another brings new days; what is held is not theirs to revise.
+        known = held["date"].max() if place and held is not None and len(held) else None
+        if whole:
+            held = None
         if held is not None and len(held):
             start = held["date"].max().date() - dt.timedelta(days=OVERLAP_DAYS)
         payloads = self._download(provider, asked, start, hashes)
         if not payloads:
             return Feed(series.folder, series.name, provider.name, ())
         screened = self._screen(provider, asked, payloads, told, place, start, held)
-        # Who stands in for another brings new days; what is held is not theirs to revise.
-        known = held["date"].max() if place and held is not None and len(held) else None
         if (factor := screened.rebased) is not None:
             if place:
                 raise DataUnavailableError(
@@ -209,7 +218,7 @@ class _Run:
         table = provider.parse(asked, payloads)
         return screen(
             series.folder, series.name, table, held, now=self.now,
-            is_crypto=series.name in self.store.crypto,
+            is_crypto=series.name in self.store.crypto, stands_in=place > 0,
             released=self._checked(told, place, start, table),
         )  # fmt: skip
 
@@ -234,3 +243,9 @@ class _Run:
         tables = {series.asked[place][0]: table, name: second}
         told.agreement = cross_check(series.label, tables, TOLERANCES[kind])
         return confirmed_leaps(table, told.agreement)
+
+
+def _rebased(changes: Mapping[str, Change], told: Told) -> bool:
+    """Tell whether the store refused a series, as it stands on another basis than what is held."""
+    change = changes.get(told.series.label)
+    return change is not None and bool(change.rebased)

@@ -278,6 +278,35 @@ def test_who_stands_in_on_another_basis_is_refused_and_erases_no_close(service: 
     assert not view.prices["IWM"]["close"].isna().any()
 
 
+def test_opens_on_another_basis_are_fetched_whole_like_closes(service: Service) -> None:
+    service.feeds.now = TOMORROW
+    service.feeds.opens["IWM"] = 1.02
+    # All of 86 sessions open 2 % higher, and close where they did.
+    row = service.run("prices/IWM")["prices/IWM"]
+    assert (row["new"], row["revised"], row["error"]) == (1, 86, "")
+    starts = [start for name, _, start in service.feeds.asked if name == "yahoo"]
+    assert starts == [dt.date(2024, 11, 18), dt.date(1987, 9, 10)]
+    assert service.run("prices/IWM")["prices/IWM"]["revised"] == 0
+
+
+def test_what_the_store_alone_finds_on_another_basis_is_fetched_whole_once(
+    service: Service,
+) -> None:
+    before = service.store.read(pd.Timestamp(TODAY)).digest()
+    service.feeds.now = TOMORROW
+    bitcoin = service.feeds.coins["BTC"].closes
+    # 2 % is what two markets may stand apart, to the gate; to the store it is another basis.
+    bitcoin.update({day: round(close * 1.02, 2) for day, close in bitcoin.items()})
+    row = service.run("prices/BTC")["prices/BTC"]
+    # 2024-08-01 to 2024-12-01 are 123 days: 31 + 30 + 31 + 30 + 1.
+    assert (row["new"], row["revised"], row["error"]) == (1, 123, "")
+    assert len([name for name, _, _ in service.feeds.asked if name == "exchange"]) == 2
+    assert "its whole history came again" in service.stderr
+    assert service.store.read(pd.Timestamp(TODAY)).digest() == before
+    assert service.run("prices/BTC")["prices/BTC"]["revised"] == 0
+    assert service.stderr == ""
+
+
 def test_a06_a_series_that_a_provider_does_not_know_is_no_outage(empty: Service) -> None:
     rows, failure = empty.try_("prices/IJR", "prices/TLT", "prices/GLD")
     assert failure is not None
