@@ -14,7 +14,7 @@ import pandas as pd
 from riskon import output as out
 from riskon.ingest import add, mended
 from riskon.live_members import ask_members
-from riskon.live_providers import Providers
+from riskon.live_providers import Providers, deployment_of
 from riskon.live_summary import Told, summarise
 from riskon.settings import Settings
 from riskon.wiring import crypto_universe, open_store, progress
@@ -26,7 +26,7 @@ from sources.errors import (
     UnknownNameError,
 )
 from sources.gates import Screened, screen
-from sources.live import TOLERANCES, Client, Clock, Deployment, Limits, Provider, cross_check
+from sources.live import TOLERANCES, Client, Clock, Limits, Provider, cross_check
 from sources.live.crosscheck import confirmed_leaps
 from sources.live.ishares import described_funds
 from sources.live.provider import Payload
@@ -69,20 +69,16 @@ def ingest_live(
         At the end, where series failed; lists them.
     """
     clock = clock or Clock()
-    funds = described_funds(where.funds)
-    asked = chosen_series(live_series(crypto_universe(where), tuple(funds)), names)
+    funds = tuple(described_funds(where.funds))
+    asked = chosen_series(live_series(crypto_universe(where), funds), names)
     if "fred" not in where.live_keys and any(series.folder == "macro" for series in asked):
         out.note("RISKON_FRED_API_KEY is not set: macro series without their vintages")
         asked = without_provider(asked, "fred")
     store = open_store(market or where.market_directory, where, create=True)
     store.clock = clock.now
-    deployment = Deployment(
-        where.live_urls, where.live_keys, exchange=where.exchange,
-        exchange_quote=where.exchange_quote, funds=funds, cache=where.home / "cache",
-    )  # fmt: skip
     every: list[Told] = []
     with Client(limits, clock) as client, progress("asking", len(asked)) as advance:
-        providers = Providers(client, deployment)
+        providers = Providers(client, deployment_of(where))
         for _, members in groupby(asked, lambda series: (series.folder, series.asked[0][0])):
             run = _Run(store, providers, pd.Timestamp(clock.now()))
             every += run.bring(list(members), advance)

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 
+from riskon.settings import Settings
 from sources.errors import DataUnavailableError, ProviderUnavailableError
 from sources.live import Client, Deployment, Payload, Provider, make_provider
+from sources.live.ishares import described_funds
 from sources.live.reading import read_again
 from sources.store import Feed, FeedRecord, Parse, parse_file
 
@@ -16,6 +18,15 @@ GIVE_UP_AFTER = 2
 """Failures in a row after which a provider is left alone for the rest of the run."""
 
 _NOT_KNOWN = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+
+
+def deployment_of(where: Settings) -> Deployment:
+    """Return where the settings say that providers are, and their keys."""
+    return Deployment(
+        where.live_urls, where.live_keys, exchange=where.exchange,
+        exchange_quote=where.exchange_quote, funds=described_funds(where.funds),
+        cache=where.home / "cache",
+    )  # fmt: skip
 
 
 class Providers:

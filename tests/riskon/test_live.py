@@ -20,7 +20,7 @@ from pytest_httpserver import HTTPServer
 from store_child import CONTEXT
 
 from riskon.failures import exit_code
-from riskon.ingest import explain
+from riskon.ingest import explain, ingest
 from riskon.live import ingest_live
 from riskon.live_providers import Providers
 from riskon.wiring import open_store
@@ -459,6 +459,26 @@ def test_b07_damaged_segments_are_made_again_from_live_payloads_to_the_bit(
     assert service.store.read().digest() == before
     assert service.members() == members
     assert service.store.verify() > 0
+
+
+def test_b07_files_mend_a_store_that_live_sources_filled_and_ask_nobody(
+    service: Service, tmp_path: Path
+) -> None:
+    before, where = service.store.read(), service.feeds.settings(service.home)
+    (tmp_path / "files" / "prices").mkdir(parents=True)
+    (tmp_path / "files" / "prices" / "NEW.csv").write_text("date,close\n2024-11-29,7.5\n")
+    path = next((service.root / "segments").glob("*prices*"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(bytes(content))
+    service.feeds.asked.clear()
+    ingest(where, service.root, tmp_path / "files", "json")
+    assert "again from the raw payloads" in service.capsys.readouterr().err
+    assert service.feeds.asked == []
+    after = service.store.read()
+    assert after.prices["NEW"]["close"].tolist() == [7.5]
+    for name in ("IWM", "BTC"):
+        pd.testing.assert_frame_equal(after.prices[name], before.prices[name])
 
 
 def test_the_summary_counts_what_there_is_and_keys_stay_out_of_sight(
