@@ -30,7 +30,7 @@ from sources.live import TOLERANCES, Client, Clock, Limits, Provider, cross_chec
 from sources.live.crosscheck import confirmed_leaps
 from sources.live.ishares import described_funds
 from sources.live.provider import Payload
-from sources.live.reading import refused_feed, screened_feed
+from sources.live.reading import STATED_BY_SOURCE, refused_feed, screened_feed
 from sources.live.series import LiveSeries, chosen_series, live_series, without_provider
 from sources.schemas import LAYOUTS
 from sources.store import Change, Feed, Quarantined, Store
@@ -176,9 +176,15 @@ class _Run:
         known = held["date"].max() if place and held is not None and len(held) else None
         if whole:
             held = None
+        since = None
         if held is not None and len(held):
-            start = held["date"].max().date() - dt.timedelta(days=OVERLAP_DAYS)
-        payloads = self._download(provider, asked, start, hashes)
+            recent = held["date"].max().date() - dt.timedelta(days=OVERLAP_DAYS)
+            if provider.name in STATED_BY_SOURCE:
+                # It says when it said what: what was revised since is asked for, however old.
+                since = self._heard(series, provider.name, recent)
+            else:
+                start = recent
+        payloads = self._download(provider, asked, start, hashes, since)
         if not payloads:
             return Feed(series.folder, series.name, provider.name, ())
         screened = self._screen(provider, asked, payloads, told, place, start, held)
@@ -198,11 +204,24 @@ class _Run:
             series.folder, series.name, provider, asked, payloads, screened, hashes, known
         )
 
+    def _heard(self, series: LiveSeries, source: str, otherwise: dt.date) -> dt.date:
+        """Return the day since which a source's word on a series may not be held, with overlap."""
+        for batch in reversed(self.store.catalog.batches()):
+            for record in self.store.catalog.feeds(batch.sequence):
+                if (record.folder, record.name, record.source) == (
+                    series.folder,
+                    series.name,
+                    source,
+                ):
+                    return batch.ingested_at.date() - dt.timedelta(days=OVERLAP_DAYS)
+        return otherwise
+
     def _download(
-        self, provider: Provider, asked: str, start: dt.date, hashes: list[str]
-    ) -> tuple[Payload, ...]:
+        self, provider: Provider, asked: str, start: dt.date, hashes: list[str],
+        since: dt.date | None = None,
+    ) -> tuple[Payload, ...]:  # fmt: skip
         """Ask, and keep what comes before anyone tries to read it."""
-        payloads = self.providers.ask(provider.name, asked, start, self.today)
+        payloads = self.providers.ask(provider.name, asked, start, self.today, since)
         hashes[:] = [self.store.keep(payload.content) for payload in payloads]
         return payloads
 

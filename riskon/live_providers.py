@@ -10,6 +10,7 @@ from http import HTTPStatus
 from riskon.settings import Settings
 from sources.errors import DataUnavailableError, ProviderUnavailableError
 from sources.live import Client, Deployment, Payload, Provider, make_provider
+from sources.live.fred import Fred
 from sources.live.ishares import described_funds
 from sources.live.reading import read_again
 from sources.store import Feed, FeedRecord, Parse, parse_file
@@ -55,8 +56,16 @@ class Providers:
             self._made[name] = make_provider(name, self._client, self._deployment)
         return self._made[name]
 
-    def ask(self, name: str, asked: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
+    def ask(
+        self, name: str, asked: str, start: dt.date, end: dt.date, since: dt.date | None = None
+    ) -> tuple[Payload, ...]:
         """Download, and count how often a provider did not answer in a row.
+
+        Parameters
+        ----------
+        name, asked : the provider, and what it calls the series.
+        start, end : first and last event date.
+        since : of FRED, the day from which vintages are asked for; all by default.
 
         Raises
         ------
@@ -65,7 +74,10 @@ class Providers:
         """
         provider = self.of(name)
         try:
-            answers = provider.download(asked, start, end)
+            if since is not None and isinstance(provider, Fred):
+                answers = provider.revisions(asked, start, end, since)
+            else:
+                answers = provider.download(asked, start, end)
         except ProviderUnavailableError as error:
             # Not to know one series is an answer; the next may be known.
             self._failures[name] += error.status not in _NOT_KNOWN

@@ -156,7 +156,8 @@ def test_b11_a_second_run_brings_nothing_and_asks_for_the_overlap_alone(service:
     # 14 days before the last date held; 11-18 is the first session of the last two weeks.
     assert firsts["yahoo", "IWM"] == firsts["stooq", "IWM"] == dt.date(2024, 11, 18)
     assert firsts["klines", "BTC"] == dt.date(2024, 11, 17)
-    assert firsts["fred", "DGS10"] == dt.date(2024, 11, 15)
+    # Of the rates all days, in the vintages of the last two weeks alone.
+    assert firsts["fred", "DGS10"] < dt.date(2024, 8, 1)
     assert firsts["holdings", "IWM"] == dt.date(2024, 11, 18)
 
 
@@ -189,6 +190,29 @@ def test_a26_a31_a_revision_is_a_row_of_its_own_and_no_earlier_answer_changes(
     # ALFRED says on which day; the table of lags, at which hour.
     assert said["value"].iloc[-1] == 9.99
     assert said["available_at"].iloc[-1].isoformat() == "2024-12-03T22:00:00+00:00"
+
+
+def test_a26_an_old_observation_that_fred_revises_is_seen_and_nothing_else_is_told_again(
+    service: Service,
+) -> None:
+    before = service.store.read(pd.Timestamp(TODAY))
+    service.feeds.now = TOMORROW
+    # Two days revised on the 3rd: one of October, far beyond the overlap, and one within it.
+    for day in ("2024-10-15", "2024-11-27"):
+        service.feeds.macro["DGS10"].append((day, "2024-12-03", "9.99"))
+    row = service.run("macro/DGS10")["macro/DGS10"]
+    assert (row["new"], row["revised"], row["error"]) == (1, 2, "")
+    assert service.store.read(pd.Timestamp(TODAY)).digest() == before.digest()
+    rate = service.store.read().macro["DGS10"]
+    said = rate[rate["value"] == 9.99]
+    assert said["date"].dt.strftime("%Y-%m-%d").tolist() == ["2024-10-15", "2024-11-27"]
+    assert {str(t) for t in said["available_at"]} == {"2024-12-03 22:00:00+00:00"}
+    assert len(rate) == len(before.macro["DGS10"]) + 3
+    row = service.run("macro/DGS10")["macro/DGS10"]
+    assert (row["new"], row["revised"]) == (0, 0)
+    digest = service.store.read().digest()
+    service.store.rebuild(_parse(service))
+    assert service.store.read().digest() == digest
 
 
 @pytest.mark.parametrize("action", ["a24_split", "a25_dividend"])
