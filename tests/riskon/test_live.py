@@ -451,6 +451,27 @@ def test_members_are_point_in_time_and_a29_a_shrunk_snapshot_changes_none(
     assert len(service.kept_out()) == 1
 
 
+def test_a_real_cut_of_the_universe_is_the_new_one_after_five_snapshots(service: Service) -> None:
+    feeds = service.feeds
+    days = [day for day in feeds.members if dt.date(2024, 12, 2) <= day]
+    kept = feeds.members[days[0]][:24]  # of 30: a cut of a fifth
+    for day in days:
+        feeds.members[day] = kept
+    # A snapshot is public the next session: on Friday the 6th there are those of 4 days.
+    feeds.now = dt.datetime(2024, 12, 6, 23, 30, tzinfo=dt.UTC)
+    _, failure = service.try_("constituents/members")
+    assert "coverage drop" in str(failure)
+    feeds.now = dt.datetime(2024, 12, 9, 23, 30, tzinfo=dt.UTC)
+    service.run("constituents/members")
+    members = service.members()
+    assert {name for name, (_, end) in members.items() if not end} == set(kept)
+    # A month later the snapshots it was judged by are not asked for any more, and it stands.
+    feeds.faults["holdings"] = "html"
+    feeds.now = dt.datetime(2025, 1, 9, 23, 30, tzinfo=dt.UTC)
+    service.try_("constituents/members")
+    assert service.members() == members
+
+
 def test_a_snapshot_that_cannot_be_read_stops_no_other(service: Service) -> None:
     service.feeds.now = TOMORROW
     service.feeds.faults["holdings"] = "html"
