@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from riskon import output as out
+from riskon.live_providers import Providers, deployment_of
 from riskon.settings import Settings
 from riskon.wiring import open_store, progress
 from sources.errors import DataUnavailableError, IntegrityError, RefusedError
 from sources.files import write_market
+from sources.live import Client
 from sources.store import (
     Change,
     Feed,
@@ -19,7 +21,6 @@ from sources.store import (
     Store,
     directory_feeds,
     directory_files,
-    parse_file,
     screened_file,
 )
 
@@ -47,7 +48,9 @@ def ingest(where: Settings, market: Path | None, directory: Path | None, form: s
         for feed in directory_feeds(store, directory):
             advance(feed.label)
             feeds.append(screened_file(feed, store.clock(), store.crypto))
-    finish(store, feeds, parse_file, form)
+    # The store may hold what live sources sent too; to parse it again nobody is asked.
+    with Client() as client:
+        finish(store, feeds, Providers(client, deployment_of(where)).parse(), form)
     refused = [feed for feed in feeds if feed.refused]
     if refused:
         raise DataUnavailableError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 from riskon import output as out
 from riskon.ingest import add, mended
 from riskon.live_members import ask_members
-from riskon.live_providers import Providers
+from riskon.live_providers import Providers, deployment_of
 from riskon.live_summary import Told, summarise
 from riskon.settings import Settings
 from riskon.wiring import crypto_universe, open_store, progress
@@ -26,14 +26,14 @@ from sources.errors import (
     UnknownNameError,
 )
 from sources.gates import Screened, screen
-from sources.live import TOLERANCES, Client, Clock, Deployment, Limits, Provider, cross_check
+from sources.live import TOLERANCES, Client, Clock, Limits, Provider, cross_check
 from sources.live.crosscheck import confirmed_leaps
 from sources.live.ishares import described_funds
 from sources.live.provider import Payload
-from sources.live.reading import refused_feed, screened_feed
+from sources.live.reading import STATED_BY_SOURCE, refused_feed, screened_feed
 from sources.live.series import LiveSeries, chosen_series, live_series, without_provider
 from sources.schemas import LAYOUTS
-from sources.store import Feed, Quarantined, Store
+from sources.store import Change, Feed, Quarantined, Store
 
 OVERLAP_DAYS = 14
 """Asked for again each time, so that a revision of the last two weeks is seen."""
@@ -69,20 +69,16 @@ def ingest_live(
         At the end, where series failed; lists them.
     """
     clock = clock or Clock()
-    funds = described_funds(where.funds)
-    asked = chosen_series(live_series(crypto_universe(where), tuple(funds)), names)
+    funds = tuple(described_funds(where.funds))
+    asked = chosen_series(live_series(crypto_universe(where), funds), names)
     if "fred" not in where.live_keys and any(series.folder == "macro" for series in asked):
         out.note("RISKON_FRED_API_KEY is not set: macro series without their vintages")
         asked = without_provider(asked, "fred")
     store = open_store(market or where.market_directory, where, create=True)
     store.clock = clock.now
-    deployment = Deployment(
-        where.live_urls, where.live_keys, exchange=where.exchange,
-        exchange_quote=where.exchange_quote, funds=funds, cache=where.home / "cache",
-    )  # fmt: skip
     every: list[Told] = []
     with Client(limits, clock) as client, progress("asking", len(asked)) as advance:
-        providers = Providers(client, deployment)
+        providers = Providers(client, deployment_of(where))
         for _, members in groupby(asked, lambda series: (series.folder, series.asked[0][0])):
             run = _Run(store, providers, pd.Timestamp(clock.now()))
             every += run.bring(list(members), advance)
@@ -123,8 +119,14 @@ class _Run:
         if not feeds:
             return every
         changes = {c.feed.label: c for c in add(self.store, feeds, parse).changes}
+        whole = [told for told in every if _rebased(changes, told)]
+        feeds = [feed for told in whole if (feed := self._ask(told, whole=True)) is not None]
+        if feeds := [feed for feed in feeds if feed.payloads]:
+            changes |= {c.feed.label: c for c in add(self.store, feeds, parse).changes}
         for told in every:
             told.change = changes.get(told.series.label)
+            if told in whole and not told.failed and not _rebased(changes, told):
+                told.notes.append("on another basis for the store; its whole history came again")
             if told.change is not None and told.change.rebased:
                 told.failed = True
                 told.failures.append(
@@ -133,7 +135,7 @@ class _Run:
                 )
         return every
 
-    def _ask(self, told: Told) -> Feed | None:
+    def _ask(self, told: Told, *, whole: bool = False) -> Feed | None:
         """Return the feed of the first provider whose answer passes, or of what it kept out."""
         series = told.series
         refused: list[Quarantined] = []
@@ -142,7 +144,7 @@ class _Run:
             hashes: list[str] = []
             try:
                 provider = self.providers.of(name)
-                feed = self._from(provider, asked, told, place, hashes)
+                feed = self._from(provider, asked, told, place, hashes, whole=whole)
             except (DataUnavailableError, SchemaError, UnknownNameError) as error:
                 told.failures.append(str(error))
                 if hashes and not isinstance(error, ProviderUnavailableError):
@@ -160,8 +162,9 @@ class _Run:
         return None
 
     def _from(
-        self, provider: Provider, asked: str, told: Told, place: int, hashes: list[str]
-    ) -> Feed:
+        self, provider: Provider, asked: str, told: Told, place: int, hashes: list[str],
+        *, whole: bool,
+    ) -> Feed:  # fmt: skip
         series = told.series
         if series.folder == "constituents":
             start = self.today - dt.timedelta(days=OVERLAP_DAYS)
@@ -169,30 +172,56 @@ class _Run:
             return ask_members(self.store, self.providers, provider, asked, days, told)
         held = self.held.get(series.name)
         start = series.start
+        # Who stands in for another brings new days; what is held is not theirs to revise.
+        known = held["date"].max() if place and held is not None and len(held) else None
+        if whole:
+            held = None
+        since = None
         if held is not None and len(held):
-            start = held["date"].max().date() - dt.timedelta(days=OVERLAP_DAYS)
-        payloads = self._download(provider, asked, start, hashes)
+            recent = held["date"].max().date() - dt.timedelta(days=OVERLAP_DAYS)
+            if provider.name in STATED_BY_SOURCE:
+                # It says when it said what: what was revised since is asked for, however old.
+                since = self._heard(series, provider.name, recent)
+            else:
+                start = recent
+        payloads = self._download(provider, asked, start, hashes, since)
         if not payloads:
             return Feed(series.folder, series.name, provider.name, ())
         screened = self._screen(provider, asked, payloads, told, place, start, held)
         if (factor := screened.rebased) is not None:
+            if place:
+                raise DataUnavailableError(
+                    f"{provider.name} {asked}: needed the basis of the history held from another "
+                    f"source, which a stand-in may not restate; found it x {factor:.6g}",
+                    source=f"{provider.name} {asked}",
+                )
             # Split, or paid a dividend: history as held and as it is now are two adjustments.
             payloads = self._download(provider, asked, series.start, hashes)
             screened = self._screen(provider, asked, payloads, told, place, series.start, None)
             told.notes.append(f"on another basis (x {factor:.6g}); its whole history came again")
-            held = None
         told.gaps, told.stale = len(screened.gaps), screened.stale
-        # Who stands in for another brings new days; what is held is not theirs to revise.
-        known = held["date"].max() if place and held is not None and len(held) else None
         return screened_feed(
             series.folder, series.name, provider, asked, payloads, screened, hashes, known
         )
 
+    def _heard(self, series: LiveSeries, source: str, otherwise: dt.date) -> dt.date:
+        """Return the day since which a source's word on a series may not be held, with overlap."""
+        for batch in reversed(self.store.catalog.batches()):
+            for record in self.store.catalog.feeds(batch.sequence):
+                if (record.folder, record.name, record.source) == (
+                    series.folder,
+                    series.name,
+                    source,
+                ):
+                    return batch.ingested_at.date() - dt.timedelta(days=OVERLAP_DAYS)
+        return otherwise
+
     def _download(
-        self, provider: Provider, asked: str, start: dt.date, hashes: list[str]
-    ) -> tuple[Payload, ...]:
+        self, provider: Provider, asked: str, start: dt.date, hashes: list[str],
+        since: dt.date | None = None,
+    ) -> tuple[Payload, ...]:  # fmt: skip
         """Ask, and keep what comes before anyone tries to read it."""
-        payloads = self.providers.ask(provider.name, asked, start, self.today)
+        payloads = self.providers.ask(provider.name, asked, start, self.today, since)
         hashes[:] = [self.store.keep(payload.content) for payload in payloads]
         return payloads
 
@@ -204,7 +233,7 @@ class _Run:
         table = provider.parse(asked, payloads)
         return screen(
             series.folder, series.name, table, held, now=self.now,
-            is_crypto=series.name in self.store.crypto,
+            is_crypto=series.name in self.store.crypto, stands_in=place > 0,
             released=self._checked(told, place, start, table),
         )  # fmt: skip
 
@@ -229,3 +258,9 @@ class _Run:
         tables = {series.asked[place][0]: table, name: second}
         told.agreement = cross_check(series.label, tables, TOLERANCES[kind])
         return confirmed_leaps(table, told.agreement)
+
+
+def _rebased(changes: Mapping[str, Change], told: Told) -> bool:
+    """Tell whether the store refused a series, as it stands on another basis than what is held."""
+    change = changes.get(told.series.label)
+    return change is not None and bool(change.rebased)

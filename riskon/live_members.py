@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,10 +62,13 @@ def ask_members(
     came = providers.ask(provider.name, asked, *days)
     hashes = [store.keep(payload.content) for payload in came]
     fresh, refused = _readable(provider, asked, came)
+    # What was accepted stays so, though what it was judged by is no longer asked for.
+    stored = _together(snapshots.values())
+    accepted, kept_out = screen_snapshots(
+        _together(found for day, found in fresh.items() if day not in snapshots), stored
+    )
+    accepted = pd.concat([stored, accepted], ignore_index=True)
     snapshots = {**fresh, **snapshots}
-    tables = [table for _, table in snapshots.values()]
-    every = pd.concat(tables, ignore_index=True) if tables else no_snapshots()
-    accepted, kept_out = screen_snapshots(every)
     payloads = _changing(snapshots, accepted)
     feed = members_feed(
         provider, asked, payloads, [payload.sha256 for payload in payloads] or hashes[-1:],
@@ -101,6 +104,11 @@ def _readable(
         else:
             found.setdefault(table["date"].iloc[0], (payload, table))
     return found, refused
+
+
+def _together(snapshots: Iterable[_Snapshot]) -> pd.DataFrame:
+    tables = [table for _, table in snapshots]
+    return pd.concat(tables, ignore_index=True) if tables else no_snapshots()
 
 
 def _changing(

@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 
+from riskon.settings import Settings
 from sources.errors import DataUnavailableError, ProviderUnavailableError
 from sources.live import Client, Deployment, Payload, Provider, make_provider
+from sources.live.fred import Fred
+from sources.live.ishares import described_funds
 from sources.live.reading import read_again
 from sources.store import Feed, FeedRecord, Parse, parse_file
 
@@ -16,6 +19,15 @@ GIVE_UP_AFTER = 2
 """Failures in a row after which a provider is left alone for the rest of the run."""
 
 _NOT_KNOWN = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+
+
+def deployment_of(where: Settings) -> Deployment:
+    """Return where the settings say that providers are, and their keys."""
+    return Deployment(
+        where.live_urls, where.live_keys, exchange=where.exchange,
+        exchange_quote=where.exchange_quote, funds=described_funds(where.funds),
+        cache=where.home / "cache",
+    )  # fmt: skip
 
 
 class Providers:
@@ -44,8 +56,16 @@ class Providers:
             self._made[name] = make_provider(name, self._client, self._deployment)
         return self._made[name]
 
-    def ask(self, name: str, asked: str, start: dt.date, end: dt.date) -> tuple[Payload, ...]:
+    def ask(
+        self, name: str, asked: str, start: dt.date, end: dt.date, since: dt.date | None = None
+    ) -> tuple[Payload, ...]:
         """Download, and count how often a provider did not answer in a row.
+
+        Parameters
+        ----------
+        name, asked : the provider, and what it calls the series.
+        start, end : first and last event date.
+        since : of FRED, the day from which vintages are asked for; all by default.
 
         Raises
         ------
@@ -54,7 +74,10 @@ class Providers:
         """
         provider = self.of(name)
         try:
-            answers = provider.download(asked, start, end)
+            if since is not None and isinstance(provider, Fred):
+                answers = provider.revisions(asked, start, end, since)
+            else:
+                answers = provider.download(asked, start, end)
         except ProviderUnavailableError as error:
             # Not to know one series is an answer; the next may be known.
             self._failures[name] += error.status not in _NOT_KNOWN

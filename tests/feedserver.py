@@ -40,6 +40,7 @@ class Feeds(World):
     ----------
     now : instant at which it is asked.
     second : symbol -> factor by which Stooq's and the klines' last close differs.
+    opens : symbol -> factor by which Yahoo's opens and highs stand off its closes.
     faults : provider, or ``provider symbol`` -> ``500``, ``404``, ``html``, ``cut`` or ``empty``.
     asked : (provider, symbol, first day asked for or None) of each question.
     """
@@ -49,6 +50,7 @@ class Feeds(World):
         self.now = TODAY
         super().__init__()
         self.second: dict[str, float] = {}
+        self.opens: dict[str, float] = {}
         self.faults: dict[str, str] = {}
         self.asked: list[tuple[str, str, dt.date | None]] = []
         self._serve()
@@ -150,8 +152,10 @@ class Feeds(World):
             return Response(content, 404, content_type="application/json")
         rows = self._over(self.prices[symbol], first, last - dt.timedelta(days=1))
         close = [row[1] for row in rows]
-        quote = {"open": close, "high": [c * 1.01 for c in close], "close": close,
-                 "low": [c * 0.99 for c in close], "volume": [1000] * len(rows)}  # fmt: skip
+        off = self.opens.get(symbol, 1.0)
+        quote = {"open": [c * off for c in close], "high": [c * 1.01 * off for c in close],
+                 "close": close, "low": [c * 0.99 for c in close],
+                 "volume": [1000] * len(rows)}  # fmt: skip
         meta = {"currency": "USD", "symbol": symbol, "exchangeTimezoneName": "America/New_York",
                 "dataGranularity": "1d"}  # fmt: skip
         result = {

@@ -5,7 +5,7 @@ for prices, flows and macro series; :func:`screen_snapshots` and :func:`screen_p
 """
 
 from sources.gates.agreement import disagreements
-from sources.gates.feeds import gaps, repeated_content, staleness
+from sources.gates.feeds import gaps, staleness
 from sources.gates.screen import screen
 from sources.gates.sieve import REASONS, Screened, explain
 from sources.gates.universe import screen_panel, screen_snapshot, screen_snapshots
@@ -16,7 +16,6 @@ __all__ = [
     "disagreements",
     "explain",
     "gaps",
-    "repeated_content",
     "screen",
     "screen_panel",
     "screen_snapshot",

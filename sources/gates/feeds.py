@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
@@ -127,24 +125,3 @@ def staleness(
     if age <= limit:
         return None
     return f"needed a row at most {limit:g} days old; found {newest.date()}, {age:.1f} days old"
-
-
-def repeated_content(
-    sha256: str, seen: Mapping[str, pd.Timestamp], now: pd.Timestamp, limit_days: float
-) -> str | None:
-    """Return why a payload is stale by its content: the same bytes came too long ago, or None.
-
-    Parameters
-    ----------
-    sha256 : of the payload that came now.
-    seen : sha256 -> first instant at which those bytes came.
-    now : instant.
-    limit_days : days for which a source may say the same.
-    """
-    first = seen.get(sha256)
-    if first is None:
-        return None
-    age = (now - first) / pd.Timedelta(days=1)
-    if age <= limit_days:
-        return None
-    return f"needed other bytes after {limit_days:g} days; found those of {age:.1f} days ago"

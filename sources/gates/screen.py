@@ -14,7 +14,14 @@ from sources.gates.sieve import Screened, Sieve
 from sources.market import known_at
 from sources.schemas import LAYOUTS, check_table
 
-_RESCALED = {"prices": ("close", "adj_close"), "flows": (), "macro": ("value",)}
+# Of prices all but the volume, as the store has it: what it finds rebased is asked for whole.
+_RESCALED = {
+    "prices": tuple(name for name in LAYOUTS["prices"].bounds if name != "volume"),
+    "flows": (),
+    "macro": ("value",),
+}
+# Of one that stands in for another: what it opened at may be in an adjustment of its own.
+_CLOSES = ("close", "adj_close", "value")
 # Relative change of a whole history: a fund's smallest dividends are ten times the first; coins,
 # which pay none, stand 2 % apart on two markets; a macro series is another one in other units only.
 _DIVIDEND, _MARKETS_APART, _UNITS_APART = 2e-4, 0.05, 0.9
@@ -29,6 +36,7 @@ def screen(
     now: pd.Timestamp,
     is_crypto: bool = False,
     own_clock: bool = False,
+    stands_in: bool = False,
     released: Iterable[np.datetime64] = (),
 ) -> Screened:
     """Divide what a feed brought into rows to keep and rows to set aside, or refuse it whole.
@@ -43,6 +51,7 @@ def screen(
     now : instant, with zone.
     is_crypto : whether it trades every day.
     own_clock : the feed states ``available_at`` itself; then it may come before the bar's close.
+    stands_in : it comes from another source than what is stored.
     released : days on which a leap of the price is real: told by hand, or by a second source.
 
     Returns
@@ -74,7 +83,8 @@ def screen(
         sieve.take_all("shifted feed", needed, "the values stored for the row before")
         sieve.refuse_if_many()
     least = _UNITS_APART if folder == "macro" else _MARKETS_APART if is_crypto else _DIVIDEND
-    rebased = jumps.rebased(newest, latest, _RESCALED[folder], least)
+    rescaled = tuple(name for name in _RESCALED[folder] if not stands_in or name in _CLOSES)
+    rebased = jumps.rebased(newest, latest, rescaled, least)
     if rebased:
         column, factor = rebased
         sieve.take_all(

@@ -62,6 +62,9 @@ def screen_snapshots(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Take out the snapshots of members that cannot follow the ones before them.
 
+    A lower count that holds for five snapshots, each with weights of its own, is the new universe,
+    and stays, where at least half of its names are those there were.
+
     Parameters
     ----------
     fetched : ``date,symbol,weight,available_at``, as :mod:`sources.live.memberships` has it.
@@ -76,15 +79,15 @@ def screen_snapshots(
     held = fetched.iloc[:0] if stored is None else stored
     accepted = [held]
     taken: list[tuple[object, ...]] = []
-    for (day, known), rows in fetched.groupby(["date", "available_at"], sort=True):
+    groups = list(fetched.groupby(["date", "available_at"], sort=True))
+    members = [dict(zip(rows["symbol"], rows["weight"], strict=True)) for _, rows in groups]
+    for i, ((day, known), rows) in enumerate(groups):
         earlier = pd.concat(accepted)
         earlier = earlier[earlier["date"] < day]
         last = earlier[earlier["date"] == earlier["date"].max()]
-        before, now = (
-            dict(zip(frame["symbol"], frame["weight"], strict=True)) for frame in (last, rows)
-        )
+        before, now = dict(zip(last["symbol"], last["weight"], strict=True)), members[i]
         failure = _failure(set(before), set(now))
-        if failure is not None:
+        if failure is not None and not _holds(set(before), members[i:]):
             needed, found = failure
             taken.append((day, known, "coverage drop", needed, found))
             continue
@@ -96,6 +99,20 @@ def screen_snapshots(
     columns = ["date", "available_at", "reason", "needed", "found"]
     result = pd.concat(accepted[1:]) if len(accepted) > 1 else fetched.iloc[:0]
     return result.reset_index(drop=True), pd.DataFrame(taken, columns=columns)
+
+
+def _holds(before: set[str], coming: list[dict[str, float]]) -> bool:
+    """Tell whether a first snapshot is of the same universe, and its count that of the next ones.
+
+    A file that comes again under a new date holds nothing.
+    """
+    names = set(coming[0])
+    own = [now for i, now in enumerate(coming) if i == 0 or now != coming[i - 1]][:_HOLDS]
+    return (
+        len(own) == _HOLDS
+        and len(names & before) >= LEAST_OVERLAP * len(names) > 0
+        and all(len(names & set(now)) >= LEAST_COVERAGE * len(names) for now in own)
+    )
 
 
 def screen_panel(fetched: Panel, stored: Panel | None = None) -> tuple[Panel, pd.DataFrame]:

@@ -216,8 +216,8 @@ def retry_after(header: str | None, now: dt.datetime) -> float | None:
         return float(text)
     try:
         at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=dt.UTC)
+        return max((at.astimezone(dt.UTC) - now).total_seconds(), 0.0)
+    except (ValueError, OverflowError):  # a zone may lead beyond the year 9999
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=dt.UTC)
-    return max((at - now).total_seconds(), 0.0)

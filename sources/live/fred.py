@@ -13,11 +13,13 @@ vintage at the edge of a window, and a vintage that says what the one before it 
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -67,6 +69,15 @@ class Fred(Fetching):
         ProviderUnavailableError
             Where there is no answer.
         """
+        return self.revisions(series, start, end, start)
+
+    def revisions(
+        self, series: str, start: dt.date, end: dt.date, since: dt.date
+    ) -> tuple[Payload, ...]:
+        """Ask like :meth:`download`, but only for what changed since a day, of however old a date.
+
+        The vintage that stood on that day is asked for too, so that what changed can be told.
+        """
         source = f"{self.name} {series}"
         if self._key is None:
             raise DataUnavailableError(
@@ -82,6 +93,7 @@ class Fred(Fetching):
             return tuple(answers)  # kept as it came; parse says what is wrong with it
         # What is dated from ``start`` on was not published before it.
         inside = [day for day in vintages if day >= start.isoformat()]
+        inside = inside[max(bisect.bisect_right(inside, since.isoformat()) - 1, 0) :]
         for first, beyond in pairwise([*inside[::_WINDOW], ""]):
             window = asked | {
                 "realtime_start": first,
@@ -110,6 +122,9 @@ class Fred(Fetching):
         date, first, value = date[order], first[order], value[order]
         same = np.append(False, (date[1:] == date[:-1]) & (value[1:] == value[:-1]))
         date, first, value = date[~same], first[~same], value[~same]
+        if (began := _continues(payloads, vintages)) is not None:
+            fresh = first > np.datetime64(began, "us")
+            date, first, value = date[fresh], first[fresh], value[fresh]
         known = _available_at(series, date, first, np.datetime64(vintages[0], "us"))
         # The archive may know a day's first two vintages no better than by one instant.
         again = np.append((date[1:] == date[:-1]) & (known[1:] <= known[:-1]), False)
@@ -185,6 +200,20 @@ def _vintages(payloads: tuple[Payload, ...], source: str) -> list[str]:
     if (days[1:] <= days[:-1]).any():
         raise SchemaError(source, expected="vintage dates ascending", found="others")
     return found
+
+
+def _continues(payloads: tuple[Payload, ...], vintages: list[str]) -> str | None:
+    """Return the first day of real time asked for, where earlier vintages were left out.
+
+    What stood on that day was told in an earlier answer, and with its true day.
+    """
+    asked = [httpx.URL(payload.url).params for payload in payloads]
+    asked = [params for params in asked if "observation_start" in params]
+    if not asked:
+        return None
+    began = min(params["realtime_start"] for params in asked)
+    start = min(params["observation_start"] for params in asked)
+    return began if any(start <= day < began for day in vintages) else None
 
 
 def _columns(rows: list[Any], source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from pytest_httpserver import HTTPServer
 from store_child import CONTEXT
 
 from riskon.failures import exit_code
-from riskon.ingest import explain
+from riskon.ingest import explain, ingest
 from riskon.live import ingest_live
 from riskon.live_providers import Providers
 from riskon.wiring import open_store
@@ -156,7 +156,8 @@ def test_b11_a_second_run_brings_nothing_and_asks_for_the_overlap_alone(service:
     # 14 days before the last date held; 11-18 is the first session of the last two weeks.
     assert firsts["yahoo", "IWM"] == firsts["stooq", "IWM"] == dt.date(2024, 11, 18)
     assert firsts["klines", "BTC"] == dt.date(2024, 11, 17)
-    assert firsts["fred", "DGS10"] == dt.date(2024, 11, 15)
+    # Of the rates all days, in the vintages of the last two weeks alone.
+    assert firsts["fred", "DGS10"] < dt.date(2024, 8, 1)
     assert firsts["holdings", "IWM"] == dt.date(2024, 11, 18)
 
 
@@ -189,6 +190,29 @@ def test_a26_a31_a_revision_is_a_row_of_its_own_and_no_earlier_answer_changes(
     # ALFRED says on which day; the table of lags, at which hour.
     assert said["value"].iloc[-1] == 9.99
     assert said["available_at"].iloc[-1].isoformat() == "2024-12-03T22:00:00+00:00"
+
+
+def test_a26_an_old_observation_that_fred_revises_is_seen_and_nothing_else_is_told_again(
+    service: Service,
+) -> None:
+    before = service.store.read(pd.Timestamp(TODAY))
+    service.feeds.now = TOMORROW
+    # Two days revised on the 3rd: one of October, far beyond the overlap, and one within it.
+    for day in ("2024-10-15", "2024-11-27"):
+        service.feeds.macro["DGS10"].append((day, "2024-12-03", "9.99"))
+    row = service.run("macro/DGS10")["macro/DGS10"]
+    assert (row["new"], row["revised"], row["error"]) == (1, 2, "")
+    assert service.store.read(pd.Timestamp(TODAY)).digest() == before.digest()
+    rate = service.store.read().macro["DGS10"]
+    said = rate[rate["value"] == 9.99]
+    assert said["date"].dt.strftime("%Y-%m-%d").tolist() == ["2024-10-15", "2024-11-27"]
+    assert {str(t) for t in said["available_at"]} == {"2024-12-03 22:00:00+00:00"}
+    assert len(rate) == len(before.macro["DGS10"]) + 3
+    row = service.run("macro/DGS10")["macro/DGS10"]
+    assert (row["new"], row["revised"]) == (0, 0)
+    digest = service.store.read().digest()
+    service.store.rebuild(_parse(service))
+    assert service.store.read().digest() == digest
 
 
 @pytest.mark.parametrize("action", ["a24_split", "a25_dividend"])
@@ -251,6 +275,60 @@ def test_who_stands_in_brings_new_days_and_revises_none(service: Service) -> Non
     assert service.close("BTC", "2024-12-02", TOMORROW + dt.timedelta(minutes=1)) == said
     service.store.rebuild(_parse(service))
     assert service.store.read(pd.Timestamp(TODAY)).digest() == before
+
+
+def test_who_stands_in_on_another_basis_is_refused_and_erases_no_close(service: Service) -> None:
+    before = service.store.read(pd.Timestamp(TODAY)).digest()
+    batches = len(service.store.catalog.batches())
+    service.feeds.now = TOMORROW
+    service.feeds.prices["IWM"].pay("2024-12-03", 0.01)
+    service.feeds.faults["yahoo"] = "500"
+    rows, failure = service.try_("prices/IWM")
+    assert exit_code(failure) == 3
+    assert (rows["prices/IWM"]["new"], rows["prices/IWM"]["revised"]) == (0, 0)
+    # Adjusted closes before a dividend of 1 % are 0.99 of what they were.
+    assert "which a stand-in may not restate; found it x 0.99" in rows["prices/IWM"]["error"]
+    (told,) = service.kept_out()
+    assert "a stand-in may not restate" in told["reason"]
+    view = service.store.read(pd.Timestamp(TOMORROW))
+    assert not view.prices["IWM"]["close"].isna().any()
+    assert service.store.read(pd.Timestamp(TODAY)).digest() == before
+    assert len(service.store.catalog.batches()) == batches + 1  # what was kept out, and why
+    # The first one is back: 86 sessions stand on the new basis, with their closes.
+    service.feeds.faults.clear()
+    rows = service.run("prices/IWM")
+    assert (rows["prices/IWM"]["new"], rows["prices/IWM"]["revised"]) == (1, 86)
+    view = service.store.read(pd.Timestamp(TOMORROW) + pd.Timedelta(days=1))
+    assert not view.prices["IWM"]["close"].isna().any()
+
+
+def test_opens_on_another_basis_are_fetched_whole_like_closes(service: Service) -> None:
+    service.feeds.now = TOMORROW
+    service.feeds.opens["IWM"] = 1.02
+    # All of 86 sessions open 2 % higher, and close where they did.
+    row = service.run("prices/IWM")["prices/IWM"]
+    assert (row["new"], row["revised"], row["error"]) == (1, 86, "")
+    starts = [start for name, _, start in service.feeds.asked if name == "yahoo"]
+    assert starts == [dt.date(2024, 11, 18), dt.date(1987, 9, 10)]
+    assert service.run("prices/IWM")["prices/IWM"]["revised"] == 0
+
+
+def test_what_the_store_alone_finds_on_another_basis_is_fetched_whole_once(
+    service: Service,
+) -> None:
+    before = service.store.read(pd.Timestamp(TODAY)).digest()
+    service.feeds.now = TOMORROW
+    bitcoin = service.feeds.coins["BTC"].closes
+    # 2 % is what two markets may stand apart, to the gate; to the store it is another basis.
+    bitcoin.update({day: round(close * 1.02, 2) for day, close in bitcoin.items()})
+    row = service.run("prices/BTC")["prices/BTC"]
+    # 2024-08-01 to 2024-12-01 are 123 days: 31 + 30 + 31 + 30 + 1.
+    assert (row["new"], row["revised"], row["error"]) == (1, 123, "")
+    assert len([name for name, _, _ in service.feeds.asked if name == "exchange"]) == 2
+    assert "its whole history came again" in service.stderr
+    assert service.store.read(pd.Timestamp(TODAY)).digest() == before
+    assert service.run("prices/BTC")["prices/BTC"]["revised"] == 0
+    assert service.stderr == ""
 
 
 def test_a06_a_series_that_a_provider_does_not_know_is_no_outage(empty: Service) -> None:
@@ -373,6 +451,27 @@ def test_members_are_point_in_time_and_a29_a_shrunk_snapshot_changes_none(
     assert len(service.kept_out()) == 1
 
 
+def test_a_real_cut_of_the_universe_is_the_new_one_after_five_snapshots(service: Service) -> None:
+    feeds = service.feeds
+    days = [day for day in feeds.members if dt.date(2024, 12, 2) <= day]
+    kept = feeds.members[days[0]][:24]  # of 30: a cut of a fifth
+    for day in days:
+        feeds.members[day] = kept
+    # A snapshot is public the next session: on Friday the 6th there are those of 4 days.
+    feeds.now = dt.datetime(2024, 12, 6, 23, 30, tzinfo=dt.UTC)
+    _, failure = service.try_("constituents/members")
+    assert "coverage drop" in str(failure)
+    feeds.now = dt.datetime(2024, 12, 9, 23, 30, tzinfo=dt.UTC)
+    service.run("constituents/members")
+    members = service.members()
+    assert {name for name, (_, end) in members.items() if not end} == set(kept)
+    # A month later the snapshots it was judged by are not asked for any more, and it stands.
+    feeds.faults["holdings"] = "html"
+    feeds.now = dt.datetime(2025, 1, 9, 23, 30, tzinfo=dt.UTC)
+    service.try_("constituents/members")
+    assert service.members() == members
+
+
 def test_a_snapshot_that_cannot_be_read_stops_no_other(service: Service) -> None:
     service.feeds.now = TOMORROW
     service.feeds.faults["holdings"] = "html"
@@ -405,6 +504,26 @@ def test_b07_damaged_segments_are_made_again_from_live_payloads_to_the_bit(
     assert service.store.read().digest() == before
     assert service.members() == members
     assert service.store.verify() > 0
+
+
+def test_b07_files_mend_a_store_that_live_sources_filled_and_ask_nobody(
+    service: Service, tmp_path: Path
+) -> None:
+    before, where = service.store.read(), service.feeds.settings(service.home)
+    (tmp_path / "files" / "prices").mkdir(parents=True)
+    (tmp_path / "files" / "prices" / "NEW.csv").write_text("date,close\n2024-11-29,7.5\n")
+    path = next((service.root / "segments").glob("*prices*"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(bytes(content))
+    service.feeds.asked.clear()
+    ingest(where, service.root, tmp_path / "files", "json")
+    assert "again from the raw payloads" in service.capsys.readouterr().err
+    assert service.feeds.asked == []
+    after = service.store.read()
+    assert after.prices["NEW"]["close"].tolist() == [7.5]
+    for name in ("IWM", "BTC"):
+        pd.testing.assert_frame_equal(after.prices[name], before.prices[name])
 
 
 def test_the_summary_counts_what_there_is_and_keys_stay_out_of_sight(

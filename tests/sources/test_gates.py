@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources import DataUnavailableError, SchemaError, calendars, read_market, sessions_between
-from sources.gates import disagreements, explain, repeated_content, screen
+from sources.gates import disagreements, explain, screen
 from sources.schemas import LAYOUTS
 
 if TYPE_CHECKING:
@@ -495,15 +495,6 @@ def test_A30_yesterdays_file_under_todays_dates_is_refused() -> None:
     moved[columns] = _fund().iloc[89:104][columns].to_numpy()
     with pytest.raises(DataUnavailableError, match="15 x shifted feed"):
         _screen_fund(moved, stored)
-
-
-def test_A30_the_same_bytes_are_stale_after_their_limit() -> None:
-    first = pd.Timestamp("2024-06-01T00:00Z")
-    seen = {"ab" * 32: first}
-    assert repeated_content("cd" * 32, seen, NOW, 1.0) is None
-    assert repeated_content("ab" * 32, seen, first + pd.Timedelta(days=1), 1.0) is None
-    said = repeated_content("ab" * 32, seen, NOW, 1.0)
-    assert said == "needed other bytes after 1 days; found those of 2.5 days ago"
 
 
 def test_A13_another_order_of_columns_or_another_type_is_no_table_of_ours() -> None:

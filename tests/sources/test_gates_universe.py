@@ -87,6 +87,22 @@ def test_A30_yesterdays_members_and_weights_under_todays_date_are_set_aside() ->
     assert screen_snapshots(table.iloc[:200], accepted)[1].empty
 
 
+def test_a_cut_that_holds_for_five_snapshots_is_the_new_universe() -> None:
+    days = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09"]
+    cut = [(day, 150, 0.6 + i / 100) for i, day in enumerate(days[1:])]
+    four = _snapshots((days[0], 200, 0.5), *cut[:4])
+    assert len(screen_snapshots(four)[1]) == 4
+    five = _snapshots((days[0], 200, 0.5), *cut)
+    accepted, quarantined = screen_snapshots(five)
+    assert accepted.groupby("date").size().tolist() == [200, *[150] * 5]
+    assert quarantined.empty
+    # The same, against what was accepted earlier.
+    assert screen_snapshots(five.iloc[200:], five.iloc[:200])[1].empty
+    # One file under five dates holds nothing.
+    again = _snapshots((days[0], 200, 0.5), *((day, 150, 0.6) for day in days[1:]))
+    assert len(screen_snapshots(again)[1]) == 5
+
+
 def test_A29_a_session_at_a_tenth_of_the_names_is_set_aside_alone() -> None:
     panel, quarantined = screen_panel(_panel([200, 198, 20, 199, 200]))
     assert quarantined["found"].tolist() == ["20 of 198 names (10.1%)"]

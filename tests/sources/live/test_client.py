@@ -94,6 +94,8 @@ def test_A03_a_drip_ends_at_the_deadline_though_no_read_is_late(
         pytest.param("soon", [0.5], None, id="garbage"),
         pytest.param("-1", [0.5], None, id="negative"),
         pytest.param("9" * 400, [0.5], None, id="absurd"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 -1200", [0.5], None, id="beyond-9999"),
+        pytest.param("Sat, 30 Nov 2024 12:00:00 -99999999999999", [0.5], None, id="far-zone"),
         pytest.param("", [0.5], None, id="empty"),
         pytest.param("45", [], "2024-11-29T12:00:45Z", id="more-than-30-seconds"),
         pytest.param("86400", [], "2024-11-30T12:00:00Z", id="a-day"),
