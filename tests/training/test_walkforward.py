@@ -137,7 +137,7 @@ def test_B16_a_random_walk_gives_an_accuracy_near_one_half_at_every_horizon() ->
     Antithetic pairs (each walk and its mirror image) remove most of the rest.
     """
     config = ModelConfig(
-        least_labels=200, boosting=BoostingConfig(learning_rate=0.1),
+        least_labels=200, refit_months=12, boosting=BoostingConfig(learning_rate=0.1),
         logistic=LogisticConfig(prior_deviation=0.2),
     )  # fmt: skip
     for horizon in (1, 5, 20):
