@@ -55,7 +55,8 @@ def unlike_any_seen(
     since 2017 a quarter of the range is passed on 0.1 % of days, March 2020 among them.
     """
     far = strangeness(features, least_days)
-    strange = [int(i) for i in np.argsort(-np.nan_to_num(far), kind="stable") if far[i] > widths]
+    # NaN, where a past is missing, sorts last and is beyond nothing.
+    strange = [int(i) for i in np.argsort(-far, kind="stable") if far[i] > widths]
     if not strange:
         return None
     said = [f"{names[i]} {far[i]:.2f}" for i in strange[:LONGEST_LIST]]

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from riskon.cli_store import export, ingest
+from riskon.options import (
+    Assets,
+    Config,
+    Day,
+    Format,
+    Horizons,
+    Market,
+    Output,
+    Thresholds,
+    Workers,
+)
 
 app = typer.Typer(
     name="riskon",
@@ -20,48 +32,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-
-
-class Format(StrEnum):
-    """How a command prints its result."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
-class Source(StrEnum):
-    """Where data come from."""
-
-    FILES = "files"
-    LIVE = "live"
-
-
-Market = Annotated[
-    Path | None,
-    typer.Option(
-        help="Market directory or store.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"
-    ),
-]
-Assets = Annotated[
-    list[str] | None, typer.Option("--asset", help="Crypto symbol; repeat.  [default: all]")
-]
-Horizons = Annotated[
-    list[int] | None,
-    typer.Option("--horizon", help="Horizon in calendar days; repeat.  [default: 1, 5, 20]"),
-]
-Thresholds = Annotated[
-    list[float] | None,
-    typer.Option("--threshold", help="Fractional return to exceed; repeat.  [default: 0]"),
-]
-Config = Annotated[
-    Path | None, typer.Option(help="Model configuration, TOML.  [default: built in]")
-]
-Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes side by side.  [default: one a core]")
-]
-Output = Annotated[Path, typer.Option(help="File to write.")]
 
 
 @app.callback()
@@ -101,65 +71,8 @@ def simulate(
     command(market, world, seed, years, strength)
 
 
-@app.command()
-def ingest(
-    market: Annotated[
-        Path | None,
-        typer.Option(help="Store to fill.  [default: $RISKON_MARKET, else $RISKON_HOME/market]"),
-    ] = None,
-    source: Annotated[Source, typer.Option(help="Where the data come from.")] = Source.FILES,
-    from_: Annotated[
-        Path | None, typer.Option("--from", help="Market directory to read, for files.")
-    ] = None,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(help="Live series to ask for, such as prices/IWM; all by default."),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print what was kept out and why; bring nothing in.")
-    ] = False,
-    compact: Annotated[
-        bool, typer.Option("--compact", help="Merge the store's segments, and bring nothing in.")
-    ] = False,
-    format: Annotated[Format, typer.Option(help="Of the summary.")] = Format.TABLE,
-) -> None:
-    """Bring data into a point-in-time store; safe to repeat."""
-    from riskon.ingest import compact as compacting
-    from riskon.ingest import ingest as command
-    from riskon.settings import Settings
-
-    mode = "--explain" if explain else "--compact" if compact else f"--source {source.value}"
-    goes_with = {"--from": "--source files", "--series": "--source live", "--compact": "--compact"}
-    given = {"--from": from_ is not None, "--series": bool(series), "--compact": compact}
-    for flag, needed in goes_with.items():
-        if given[flag] and mode != needed:
-            from sources.errors import RefusedError
-
-            raise RefusedError(f"{flag}: needed {needed}; found {mode}")
-    if compact:
-        compacting(Settings(), market)
-    elif explain:
-        from riskon.ingest import explain as explaining
-
-        explaining(Settings(), market, format.value)
-    elif source is Source.LIVE:
-        from riskon.live import ingest_live
-
-        ingest_live(Settings(), market, series or [], format.value)
-    else:
-        command(Settings(), market, from_, format.value)
-
-
-@app.command()
-def export(
-    output: Annotated[Path, typer.Option(help="Directory to write; new or empty.")],
-    market: Market = None,
-) -> None:
-    """Write a store as a market directory, with all vintages."""
-    from riskon.ingest import export as command
-    from riskon.settings import Settings
-
-    command(Settings(), market, output)
+app.command()(ingest)
+app.command()(export)
 
 
 @app.command()
@@ -446,8 +359,7 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(130)
-    # The last handler: whatever came, one line and an exit code; --debug shows where.
-    except Exception as error:
+    except Exception as error:  # the last handler: one line and a code for all; --debug shows where
         from riskon.failures import exit_code, explain
 
         if os.environ.get("RISKON_DEBUG"):

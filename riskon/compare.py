@@ -22,7 +22,8 @@ from training.comparison import (
     on_common,
     outcomes_digest,
 )
-from training.tracking import TrackedRun, check_tracking, read_artifact, tracked_runs
+from training.tracked import TrackedRun, read_artifact, tracked_runs
+from training.tracking import check_tracking
 
 PARENT = "mlflow.parentRunId"
 TRACKED = (

@@ -9,7 +9,7 @@ from typing import Any
 from riskon import output as out
 from riskon.compare import Group, Leaderboard, value_of
 from training.comparison import Comparison
-from training.tracking import TrackedRun
+from training.tracked import TrackedRun
 
 DIGEST_SHOWN = 12
 ACCEPTED_P = 0.1

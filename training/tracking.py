@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features import Input
@@ -131,7 +130,7 @@ def send_job(folder: Path, *, uri: str, artifacts: Path | None) -> TrackedJob:
 
 
 def _send_in_turn(folder: Path, record: JobRecord, uri: str, artifacts: Path | None) -> TrackedJob:
-    with _connected(uri) as client:
+    with connected(uri) as client:
         experiment_id = _experiment(client, record.experiment, None if is_http(uri) else artifacts)
         found = client.search_model_versions(
             f"name = '{record.model}' and tags.`{JOB}` = '{record.job}'"
@@ -206,7 +205,7 @@ def reap(uri: str) -> list[str]:
         If the store does not answer.
     """
     closed: list[str] = []
-    with _connected(uri) as client:
+    with connected(uri) as client:
         places = [e.experiment_id for e in client.search_experiments()]
         query = f"attributes.status = 'RUNNING' and tags.`{OWNER}` LIKE '%'"
         for run in client.search_runs(places, query, max_results=MOST_REAPED) if places else ():
@@ -244,12 +243,13 @@ def check_tracking(uri: str) -> None:
 
 
 def _open(uri: str) -> None:
-    with _connected(uri) as client:
+    with connected(uri) as client:
         client.search_experiments(max_results=1)
 
 
 @contextmanager
-def _connected(uri: str) -> Iterator[MlflowClient]:
+def connected(uri: str) -> Iterator[MlflowClient]:
+    """Give a client of a tracking store, and make our errors of MLflow's."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import requests
@@ -362,64 +362,3 @@ def _challenge(client: MlflowClient, model: str, version: int) -> None:
     crashpoint("before_challenger")
     client.set_registered_model_alias(model, CHALLENGER, str(version))
     crashpoint("after_challenger")
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """A run as MLflow keeps it."""
-
-    run_id: str
-    name: str
-    status: str
-    started: float
-    metrics: Mapping[str, float]
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-
-
-def tracked_runs(
-    uri: str, experiment: str, filter_string: str = "", most: int = 1000
-) -> tuple[TrackedRun, ...]:
-    """Return the runs of an experiment that match a filter in MLflow's own words, newest first.
-
-    Raises
-    ------
-    RiskonError
-        For an experiment that does not exist, or a filter that MLflow does not understand.
-    """
-    with _connected(uri) as client:
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            raise RiskonError(f"experiment {experiment!r}: needed one with runs; found none")
-        runs: list[TrackedRun] = []
-        token: str | None = None
-        while len(runs) < most:
-            page = client.search_runs(
-                [found.experiment_id], filter_string, max_results=BATCH, page_token=token
-            )
-            runs += [
-                TrackedRun(
-                    run_id=run.info.run_id,
-                    name=run.info.run_name,
-                    status=run.info.status,
-                    started=run.info.start_time / 1000,
-                    metrics=dict(run.data.metrics),
-                    params=dict(run.data.params),
-                    tags=dict(run.data.tags),
-                )
-                for run in page
-            ]
-            token = page.token
-            if not token:
-                break
-        return tuple(runs[:most])
-
-
-def read_artifact(uri: str, run_id: str, name: str) -> bytes | None:
-    """Return the content of a run's artifact, None where it has none of that name."""
-    with _connected(uri) as client, tempfile.TemporaryDirectory(prefix="riskon-") as held:
-        folder = str(PurePosixPath(name).parent)
-        there = client.list_artifacts(run_id, None if folder == "." else folder)
-        if name not in {item.path for item in there}:
-            return None
-        return Path(client.download_artifacts(run_id, name, held)).read_bytes()
