@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,13 +223,23 @@ def test_C12_and_C14_workers_are_spawned_and_one_that_is_killed_costs_nothing_bu
     pool.close()
     others, killed = set(multiprocessing.active_children()), []
 
-    def kill_one(_tried: Tried, _choice: Choice) -> None:
-        if not killed:
-            ours = set(multiprocessing.active_children()) - others
-            killed.append(min(child.pid for child in ours))
-            os.kill(killed[0], signal.SIGKILL)
+    def kill_one(place: int, _config: ModelConfig) -> None:
+        """Stop the workers, so that this trial cannot end before one of them is killed."""
+        if place != 3 or killed:
+            return
+        ours = sorted(c.pid for c in set(multiprocessing.active_children()) - others)
+        killed.append(ours[0])
+        for pid in ours:
+            os.kill(pid, signal.SIGSTOP)
 
-    found = run_search(tmp_path, tuning, workers=2, finished=kill_one)
+        def end() -> None:
+            os.kill(ours[0], signal.SIGKILL)
+            for pid in ours[1:]:
+                os.kill(pid, signal.SIGCONT)
+
+        threading.Timer(0.5, end).start()
+
+    found = run_search(tmp_path, tuning, workers=2, begun=kill_one)
     assert killed
     assert found.to_json() == clean.to_json()
     record = open_storage(tmp_path)
