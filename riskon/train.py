@@ -143,9 +143,9 @@ def _train(
 def _search(
     begun: JobFolder, opened: Market, count: TrialCount, workers: int
 ) -> tuple[Tuning, Choice]:
+    from training.durable import DurableStudy, open_storage
     from training.search import search
     from training.space import Space
-    from training.study import DurableStudy, open_storage
     from training.tuning import prepare
 
     config = begun.config

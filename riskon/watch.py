@@ -12,8 +12,8 @@ from riskon.output import note
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from training.durable import Tried
     from training.search import Choice
-    from training.study import Tried
 
 
 class Watch:

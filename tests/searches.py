@@ -12,10 +12,10 @@ from markets import random_market
 
 from models import ModelConfig
 from models.config import BoostingConfig
+from training.durable import DurableStudy, open_storage
 from training.jobfile import FoldConfig, JobConfig, SearchConfig
 from training.search import Choice, search
 from training.space import Axis, Space
-from training.study import DurableStudy, open_storage
 from training.tuning import Tuning, prepare
 
 JOB = JobConfig(

@@ -25,9 +25,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from models import ModelConfig
 from sources.crashpoints import crashpoint
 from sources.errors import InsufficientHistoryError
+from training.durable import INTERRUPTED, DurableStudy, Tried, propose, prune_rule
 from training.jobfile import SearchConfig
 from training.space import Place, Space
-from training.study import INTERRUPTED, DurableStudy, Tried, propose, prune_rule
 from training.trial import Arena, Evaluator, Outcome
 
 Begun = Callable[[int, ModelConfig], None]

@@ -21,13 +21,13 @@ from models import Cell, ModelConfig, cells_of, log_loss
 from models.online import cell_rows, online_rows
 from sources import Market
 from sources.errors import InsufficientHistoryError, UnknownNameError
+from training.durable import DurableStudy, Tried, open_storage, prune_rule
 from training.folds import folds_of, worth_scoring
 from training.job import run_job
 from training.jobfile import FoldConfig, JobConfig, SearchConfig
 from training.search import Choice, _Pool, choose
 from training.space import DEFAULT_SPACE, Axis, Space
 from training.splits import Span
-from training.study import DurableStudy, Tried, open_storage, prune_rule
 from training.trial import Arena, Evaluator, Outcome
 from training.tuning import Tuning, prepare
 from training.walkforward import run_cell
