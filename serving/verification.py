@@ -133,9 +133,7 @@ def verify_live(
     level : of the intervals, in (0, 1).
     """
     counted, settled = ledger.settled(asset, horizon, start, end, version)
-    settled = settled.sort_values("position").drop_duplicates(
-        ["as_of", "asset", "horizon_days", "threshold"]
-    )
+    settled = each_question_once(settled)
     live = settled[settled["live"]]
     return Verification(
         made_at=datetime.now(UTC),
@@ -151,6 +149,13 @@ def verify_live(
         replayed=_by(
             settled[~settled["live"]], ["asset", "horizon_days", "threshold"], version, level
         ),
+    )
+
+
+def each_question_once(settled: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first answer to each question."""
+    return settled.sort_values("position").drop_duplicates(
+        ["as_of", "asset", "horizon_days", "threshold"]
     )
 
 
@@ -247,8 +252,8 @@ class Grids:
 
         return cls(
             laid(rows["outcome"].to_numpy("float64")),
-            laid(_log_odds(rows["probability"].to_numpy("float64"))),
-            laid(_log_odds(rows["base_rate"].to_numpy("float64"))),
+            laid(log_odds(rows["probability"].to_numpy("float64"))),
+            laid(log_odds(rows["base_rate"].to_numpy("float64"))),
         )
 
     def mean(self, grid: np.ndarray) -> np.ndarray:
@@ -269,7 +274,8 @@ class Grids:
         )
 
 
-def _log_odds(probability: np.ndarray) -> np.ndarray:
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Return the log-odds of (n,) probabilities, cut as log losses are."""
     p = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     odds: np.ndarray = np.log(p) - np.log1p(-p)
     return odds
