@@ -265,3 +265,24 @@ def shared_registry(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         made.promote(1, reason="first")
     yield made
     opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def falling() -> Callable[[], Market]:
+    """Return a maker of two assets that fall every day of the summer of 2024."""
+
+    def make() -> Market:
+        dates = pd.date_range("2024-06-01", periods=40, freq="D", unit="us")
+        close = np.linspace(100.0, 60.0, len(dates))
+        columns = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
+        table = pd.DataFrame(
+            {
+                "date": dates,
+                **columns,
+                "volume": np.nan,
+                "available_at": available_at_crypto(dates),
+            }
+        )
+        return Market({"BTC": table, "ETH": table}, {}, crypto=("BTC", "ETH"), name="falling")
+
+    return make
