@@ -123,6 +123,8 @@ def calibration_ratios(
     -------
     (..., g, n), 0 where there is no outcome.
     """
+    missing = np.isnan(outcome)
+    log_odds, base_log_odds = (np.where(missing, 0.0, x) for x in (log_odds, base_log_odds))
     sign = np.where(outcome == 1, 1.0, -1.0)
     said = -np.logaddexp(0.0, -sign * log_odds)
     ratios = []
@@ -131,4 +133,4 @@ def calibration_ratios(
             if (shift, slope) != (0.0, 1.0):
                 other = base_log_odds + shift + slope * (log_odds - base_log_odds)
                 ratios.append(-np.logaddexp(0.0, -sign * other) - said)
-    return np.where(np.isnan(outcome)[..., None, :], 0.0, np.stack(ratios, axis=-2))
+    return np.where(missing[..., None, :], 0.0, np.stack(ratios, axis=-2))

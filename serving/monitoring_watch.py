@@ -71,7 +71,7 @@ def watch(
     alarms = (
         *_of_inputs(inputs, coverage),
         *_of_drift(drift),
-        *_of_skill(verify_live(ledger)),
+        *_of_skill(verify_live(ledger), len(bundle.horizons)),
         *_of_twins(twins),
         *_of_age(trained_through, as_of, limit_age_days),
     )
@@ -147,9 +147,9 @@ def _of_drift(drift: tuple[FeatureDrift, ...]) -> list[Alarm]:
     return [Alarm(name="drift", message=message, retrain=True)]
 
 
-def _of_skill(verification: Verification) -> list[Alarm]:
+def _of_skill(verification: Verification, questions: int) -> list[Alarm]:
     horizons = [skill for skill in verification.pooled if skill.horizon_days is not None]
-    limit = LIMIT_EVIDENCE * max(len(horizons), 1)
+    limit = LIMIT_EVIDENCE * questions
     found = [
         Alarm(
             name="calibration",

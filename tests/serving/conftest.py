@@ -32,7 +32,13 @@ from riskon.database import migrate
 from serving import Champion, Ledger, Registry, Score
 from serving.database import open_database
 from serving.score import DataRead, InputAge, ScoreDriver, ScoreExpert, ScoringModel, forecast_id
-from sources import Market, available_at_crypto, available_at_equity, available_at_flows
+from sources import (
+    Market,
+    available_at_crypto,
+    available_at_equity,
+    available_at_flows,
+    write_market,
+)
 from sources.calendars import sessions_between
 
 if TYPE_CHECKING:
@@ -286,3 +292,19 @@ def falling() -> Callable[[], Market]:
         return Market({"BTC": table, "ETH": table}, {}, crypto=("BTC", "ETH"), name="falling")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def champion_home(market: Market, tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a home in which version 1 speaks, and its market; copy the home."""
+    folder = tmp_path_factory.mktemp("champion")
+    home = folder / "home"
+    home.mkdir()
+    opened = open_database(f"sqlite:///{home / 'riskon.db'}")
+    migrate(opened)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        make_registry(opened, tracked, home).promote(1, reason="first")
+    opened.dispose()
+    write_market(market, folder / "market")
+    return folder
