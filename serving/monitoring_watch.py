@@ -63,7 +63,7 @@ def watch(
     dataset = build_dataset(cut, bundle.pool, bundle.config.features)
     trained = bundle.trained_through.astype("datetime64[D]")
     drift = drift_of(dataset, trained, np.datetime64(as_of, "D"), bundle.config.classifier_features)
-    inputs = _freshness(dataset, cut)
+    inputs = _freshness(dataset, cut, bundle)
     coverage = _coverage(bundle, ledger, as_of)
     _, settled = ledger.settled()
     twins = twins_of(each_question_once(settled[settled["live"]]))
@@ -88,9 +88,13 @@ def watch(
     )
 
 
-def _freshness(dataset: Dataset, market: Market) -> tuple[InputFreshness, ...]:
+def _freshness(dataset: Dataset, market: Market, bundle: ModelBundle) -> tuple[InputFreshness, ...]:
+    """Return the age of each input but the prices of assets that no question is asked of."""
     universe, found = {f"prices/{symbol}" for symbol in market.crypto}, []
+    unasked = {f"prices/{asset}" for asset in bundle.pool if asset not in bundle.assets}
     for read in dataset.inputs:
+        if read.name in unasked:
+            continue
         folder, _, series = read.name.partition("/")
         limit = publication(folder, series, is_crypto=read.name in universe).stale_after_days
         found.append(
