@@ -12,6 +12,7 @@ from sources.market import Market, known_at
 from training.study.claims import ClaimLedger
 from training.study.event_study import EventStudy
 from training.study.outcomes import forward, largest_rise
+from training.study.words import percent, signed
 
 RISE_DAYS = 365
 
@@ -64,7 +65,8 @@ def highs_in_data(market: Market, index: str) -> str:
     near, share = closest_approach(market, index, last)
     return (
         f"{index}: last all-time high in the data on {last:%Y-%m-%d}; after it the nearest close "
-        f"was on {near:%Y-%m-%d}, {1 - share:.2%} below, and the data end on {end:%Y-%m-%d}."
+        f"was on {near:%Y-%m-%d}, {percent(1 - share, 2)} below, and the data end on "
+        f"{end:%Y-%m-%d}."
     )
 
 
@@ -79,16 +81,33 @@ def _largest(study: EventStudy, name: str) -> str:
     rows = rows[~np.isnan(rises[rows])]
     if len(rows) == 0:
         return f"no held retest of {claim.indices[0]} with a year of {claim.targets[0]} after it"
-    best = rows[int(np.argmax(rises[rows]))]
-    top = int(np.nanargmax(level[best : best + RISE_DAYS + 1]))
     bound = claim.threshold or 0.0
     often = float(np.mean(rises[~np.isnan(rises)] >= bound))
     reached = int((rises[rows] >= bound).sum())
+    each = ", ".join(f"{study.outcomes.day[r]} {signed(np.expm1(rises[r]))}" for r in rows)
     return (
-        f"after the retest that held on {study.outcomes.day[best]} {claim.targets[0]} rose at most "
-        f"{np.expm1(rises[best]):.0%} within a year (to its close of "
-        f"{study.outcomes.day[best + top]}); {reached} of {len(rows)} such retests came before a "
-        f"rise of {np.expm1(bound):.0%}, and so did {often:.0%} of all days"
+        f"most that {claim.targets[0]} rose within a year after each retest that held: {each}; "
+        f"{reached} of {len(rows)} came before a rise of {percent(np.expm1(bound))}, and so did "
+        f"{percent(often)} of all days. {_measured_from(study, level, rows, rises, bound)}"
+    )
+
+
+def _measured_from(
+    study: EventStudy, level: np.ndarray, rows: np.ndarray, rises: np.ndarray, bound: float
+) -> str:
+    """Say since when the last of the rises that fall short would make the claimed figure."""
+    short = [row for row in rows if np.log(2) < rises[row] < bound]
+    if not short:
+        return ""
+    row = short[-1]
+    top = row + int(np.nanargmax(level[row : row + RISE_DAYS + 1]))
+    low = np.flatnonzero(level[:top] <= level[top] - bound)
+    if len(low) == 0:
+        return ""
+    day, late = study.outcomes.day, int(row - low[-1])
+    return (
+        f"To make it from the top of {day[top]}, one must count from {day[low[-1]]} or before, "
+        f"{late} days ahead of the retest of {day[row]}"
     )
 
 
@@ -107,7 +126,7 @@ def _each_time(study: EventStudy, name: str) -> str:
     base = float(np.mean(ahead[~np.isnan(ahead)] > 0))
     return (
         f"{claim.targets[0]} stood higher after {claim.primary_days} days in {', '.join(parts)}, "
-        f"and so it did after {base:.0%} of all days"
+        f"and so it did after {percent(base)} of all days"
     )
 
 
@@ -132,9 +151,11 @@ def _weak(study: EventStudy, name: str) -> str:
     if weak is None or np.isnan(weak).all():
         return "no constituents here"
     series = pd.Series(weak, study.outcomes.days).dropna()
+    often = float((series > 0.4).mean())
     return (
-        f"{series.iloc[-1]:.0%} on {series.index[-1]:%Y-%m-%d}; the median day since "
-        f"{series.index[0]:%Y-%m-%d} had {series.median():.0%}, the worst ("
-        f"{series.idxmax():%Y-%m-%d}) {series.max():.0%}, so that 40 % is no record; constituents "
-        "that left before the panel begins are missing from it"
+        f"{percent(series.iloc[-1])} on {series.index[-1]:%Y-%m-%d}; the median day since "
+        f"{series.index[0]:%Y-%m-%d} had {percent(series.median())}, the worst "
+        f"({series.idxmax():%Y-%m-%d}) {percent(series.max())}; {percent(often)} of days had more "
+        "than 40 %, which is then no record. Constituents that left before the panel begins are "
+        "missing from it"
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,12 @@ from training.study.event_study import EVENT_KINDS, EventStudy
 from training.study.facts import Fact, check_numbers, highs_in_data
 from training.study.inference import DRAWS
 from training.study.locks import Lock, lock_claims
-from training.study.outcomes import Outcomes, read_outcomes
+from training.study.outcomes import Outcomes, read_outcomes, window
 from training.study.table import EventRow, event_rows
 from training.study.verdicts import Judged, correct, judge_claim
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Progress = Callable[[str], None]
 
@@ -44,6 +47,7 @@ class Study:
     highs : what the data know of the indices' last highs.
     locks, earlier : when each claim was locked; claims locked on this data before, which count.
     causes : name -> result of the studies of lead, cause and increment.
+    source : events and outcomes, for figures.
     """
 
     market_name: str
@@ -61,10 +65,19 @@ class Study:
     earlier: tuple[Lock, ...]
     causes: Mapping[str, Any]
     seconds: float
+    source: EventStudy = field(repr=False)
 
     def judgement(self, name: str) -> Judged:
         """Return the verdict on a claim."""
         return next(one for one in self.judged if one.claim.id == name)
+
+    def causes_of(self, claim: Claim) -> list[tuple[str, Figure]]:
+        """Return the figures, with words, of the studies of cause that speak for a claim."""
+        return figures_of(self.causes, claim)
+
+    def other_causes(self) -> list[tuple[str, Figure]]:
+        """Return the figures of those that speak for none."""
+        return figures_of(self.causes, None)
 
 
 def run_study(
@@ -141,6 +154,7 @@ def run_study(
         earlier=earlier,
         causes=others,
         seconds=time.monotonic() - begun,
+        source=study,
     )
 
 
@@ -155,6 +169,12 @@ CAUSES: Sequence[str] = ()
 def _causes(market: Market, ledger: ClaimLedger, tell: Progress) -> dict[str, Any]:
     del market, ledger, tell
     return {}
+
+
+def figures_of(causes: Mapping[str, Any], claim: Claim | None) -> list[tuple[str, Figure]]:
+    """Return figures of causes."""
+    del causes, claim
+    return []
 
 
 def find(study: EventStudy, claim: Claim, cell: Cell, causes: Mapping[str, Any]) -> Finding:
@@ -192,8 +212,6 @@ def read_states(market: Market, outcomes: Outcomes, ledger: ClaimLedger) -> dict
 
 def event_paths(study: EventStudy, claims: Sequence[Claim]) -> dict[str, np.ndarray]:
     """Return the path about each event of the primary index, and the middle of all days."""
-    from training.study.outcomes import window
-
     paths: dict[str, np.ndarray] = {}
     for claim in claims:
         level = study.level(claim.targets[0])

@@ -16,6 +16,7 @@ from typing import Literal
 
 from training.study.cells import Cell, Finding, weighted_holm
 from training.study.claims import Claim, ClaimLedger
+from training.study.words import percent, size_of
 
 Verdict = Literal["supported", "refuted", "underpowered", "unfalsifiable"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "underpowered", "unfalsifiable")
@@ -95,7 +96,7 @@ def _verdict(claim: Claim, tests: Sequence[Tested], ledger: ClaimLedger) -> tupl
     if refuted:
         whose = "as asserted" if claim.asserted_by == "source" else "as would be worth the name"
         return "refuted", (
-            f"An effect as large {whose} ({claim.asserted:g} {claim.unit}) is ruled out: "
+            f"An effect as large {whose} ({size_of(claim, claim.asserted)}) is ruled out: "
             f"p {below(main.p_refute_corrected)} after correction."
         )
     return "underpowered", _undecided(claim, main, ledger)
@@ -133,10 +134,11 @@ def _undecided(claim: Claim, main: Tested, ledger: ClaimLedger) -> str:
     parts = [f"{found.n:.0f} independent events"]
     if isfinite(found.least_detectable):
         parts.append(
-            f"could show an effect of {found.least_detectable:.2f} or more {ledger.power:.0%} of "
-            f"the time, and the claim asserts {claim.asserted:g}"
+            f"would show an effect of {size_of(claim, found.least_detectable)} or more "
+            f"{percent(ledger.power)} of the time; the claim is about "
+            f"{size_of(claim, claim.asserted)}"
         )
     else:
-        parts.append("could not tell the asserted rate from the base rate, whatever they said")
-    needed = f"; about {found.needed:.0f} would be needed" if isfinite(found.needed) else ""
+        parts.append("cannot tell the asserted rate from the base rate, whatever they say")
+    needed = f", and would need about {found.needed:.0f}" if isfinite(found.needed) else ""
     return f"{' '.join(parts)}{needed}."
