@@ -8,6 +8,7 @@ from math import expm1, isfinite
 from training.study.claims import Claim
 from training.study.run import Study
 from training.study.table import rose
+from training.study.testimony import sentence
 from training.study.verdicts import VERDICTS, Judged
 from training.study.words import TARGETS, count, effect_of, p_value, percent, signed, size_of
 
@@ -83,8 +84,7 @@ def _together(study: Study) -> str:
             f"Small caps and crypto move together ({found.effect:.2f} is the correlation of a "
             f"day's returns, where the claim wants {judged.claim.asserted:g})"
         )
-    cause = getattr(study.causes.get("causality"), "sentence", "")
-    parts.append(str(cause) if cause else "who leads, or what drives both, was not studied here")
+    parts.append(sentence(study.causes))
     return f"{', and '.join(parts)}."
 
 

@@ -92,7 +92,7 @@ def plan(ledger: ClaimLedger, earlier: Sequence[tuple[int, int]] = ()) -> tuple[
     )
 
 
-def tests_of(claim: Claim) -> tuple[int, int]:
+def count_tests(claim: Claim) -> tuple[int, int]:
     """Return how many primary tests and how many others a claim makes."""
     cells = _cells(claim)
     return 1, len(cells) - 1

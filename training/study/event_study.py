@@ -25,6 +25,13 @@ from training.study.power import (
     share_test,
 )
 
+SIDES: Mapping[str, tuple[str, str]] = {
+    "flow_60s": ("inflows", "outflows"),
+    "breadth_negative_252s": ("weak breadth", "strong breadth"),
+    "net_liquidity_change_91d": ("liquidity rising", "liquidity falling"),
+}
+"""Words for days above and not above the bound of a split."""
+
 EVENT_KINDS = ("event_return", "largest_rise", "rose_each_time", "split")
 
 
@@ -158,11 +165,12 @@ class EventStudy:
         )
         one, other = compare(rows[above[rows]]), compare(rows[~above[rows]])
         if one is None or other is None:
-            empty = "above" if one is None else "at or below"
+            side = SIDES.get(claim.split, (f"{claim.split} above", f"{claim.split} at or below"))
+            empty = side[0] if one is None else side[1]
             lone = self._nothing(claim, cell, outcome, test_level)
             return Finding(
                 n=float(len(rows)), level=test_level, needed=lone.needed,
-                reason=f"no event with {claim.split} {empty} {claim.split_at:g}",
+                reason=f"none of them with {empty}",
             )  # fmt: skip
         found = difference(one, other, generator)
         checks = {"n_above": float(one.n), "n_below": float(other.n)}

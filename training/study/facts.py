@@ -138,7 +138,7 @@ def _flows(study: EventStudy, name: str) -> str:
     known = known_at(table, table["available_at"].max())
     by_year = known.groupby(known["date"].dt.year)["flow_usd"].sum() / 1e9
     last = known["date"].max()
-    worst = int(by_year.idxmin())
+    worst = int(by_year.index.to_numpy()[int(by_year.to_numpy().argmin())])
     return (
         f"{fund} alone, the one fund here: {by_year.iloc[-1]:+.1f} bn USD in {last:%Y} until "
         f"{last:%Y-%m-%d}; its worst year was {worst} with {by_year[worst]:+.1f} bn"

@@ -11,6 +11,7 @@ import pandas as pd
 from training.study.canvas import BLUE, GREEN, GREY, INK, ORANGE, blank, by_date, intervals, tidy
 from training.study.claims import Claim
 from training.study.daily import gap, session_returns
+from training.study.event_study import SIDES
 from training.study.outcomes import forward, largest_rise
 from training.study.run import Study
 from training.study.table import EventRow
@@ -19,6 +20,7 @@ from training.study.words import TARGETS, percent, signed
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
 PALE = "#9EC9E2"
 LINES = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C6D31")
@@ -213,13 +215,6 @@ def _bars(study: Study, claim: Claim) -> Figure | None:
     return figure
 
 
-SIDES: Mapping[str, tuple[str, str]] = {
-    "flow_60s": ("money had come in", "money had gone out"),
-    "breadth_negative_252s": ("weak breadth", "strong breadth"),
-    "net_liquidity_change_91d": ("liquidity rising", "liquidity falling"),
-}
-
-
 def _sides(study: Study, claim: Claim) -> Figure | None:
     state = study.source.states.get(claim.split)
     level = study.source.level(claim.targets[0])
@@ -374,7 +369,7 @@ def _plain_numbers(axes: Axes) -> None:
     axes.yaxis.set_minor_locator(_no_ticks())
 
 
-def _no_ticks() -> object:
+def _no_ticks() -> Locator:
     from matplotlib.ticker import NullLocator
 
     return NullLocator()

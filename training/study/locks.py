@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sources.errors import IntegrityError
-from training.study.cells import tests_of
+from training.study.cells import count_tests
 from training.study.claims import ClaimLedger
 
 BEGIN = "0" * 64
@@ -81,7 +81,7 @@ def lock_claims(
         fresh = []
         for claim in ledger.claims:
             if claim.digest not in seen:
-                lock = Lock(claim.id, claim.digest, *tests_of(claim), data_digest, known_at, now)
+                lock = Lock(claim.id, claim.digest, *count_tests(claim), data_digest, known_at, now)
                 fresh.append(lock)
                 seen[claim.digest] = lock
         _append(handle, fresh, last)

@@ -117,7 +117,7 @@ def _claim(study: Study, judged: Judged) -> str:
         f"<p>{escape(judged.reason)}</p>"
     ]
     parts.append(_maybe(figure_of(study, claim), claim.id, f"{claim.title}: figure"))
-    cause = study.causes_of(claim)
+    cause = study.causes.figures(claim)
     parts += [svg(figure, f"{claim.id}-{i}", words) for i, (words, figure) in enumerate(cause)]
     rows = study.events.get(claim.id, ())
     for index in claim.indices:
@@ -180,10 +180,10 @@ def _tests(judged: Judged) -> str:
 
 
 def _more(study: Study) -> list[str]:
-    extra = study.other_causes()
+    extra = study.causes.figures(None)
     if not extra:
         return []
-    parts = ["<h2 id=causes>Why: who leads, what drives both</h2>"]
+    parts = ["<h2 id=causes>More: in what company a high comes, and how soon it is known</h2>"]
     parts += [svg(figure, f"cause-{i}", words) for i, (words, figure) in enumerate(extra)]
     return parts
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,10 +22,8 @@ from training.study.inference import DRAWS
 from training.study.locks import Lock, lock_claims
 from training.study.outcomes import Outcomes, read_outcomes, window
 from training.study.table import EventRow, event_rows
+from training.study.testimony import STUDIES, Causes, study_causes, testify
 from training.study.verdicts import Judged, correct, judge_claim
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Progress = Callable[[str], None]
 
@@ -46,7 +43,7 @@ class Study:
     facts : figures of the sources beside ours.
     highs : what the data know of the indices' last highs.
     locks, earlier : when each claim was locked; claims locked on this data before, which count.
-    causes : name -> result of the studies of lead, cause and increment.
+    causes : results of the studies of lead, cause and increment.
     source : events and outcomes, for figures.
     """
 
@@ -63,21 +60,13 @@ class Study:
     highs: tuple[str, ...]
     locks: tuple[Lock, ...]
     earlier: tuple[Lock, ...]
-    causes: Mapping[str, Any]
+    causes: Causes
     seconds: float
     source: EventStudy = field(repr=False)
 
     def judgement(self, name: str) -> Judged:
         """Return the verdict on a claim."""
         return next(one for one in self.judged if one.claim.id == name)
-
-    def causes_of(self, claim: Claim) -> list[tuple[str, Figure]]:
-        """Return the figures, with words, of the studies of cause that speak for a claim."""
-        return figures_of(self.causes, claim)
-
-    def other_causes(self) -> list[tuple[str, Figure]]:
-        """Return the figures of those that speak for none."""
-        return figures_of(self.causes, None)
 
 
 def run_study(
@@ -125,7 +114,7 @@ def run_study(
     outcomes = read_outcomes(market)
     study = EventStudy(market, outcomes, read_states(market, outcomes, ledger), ledger, draws)
     tell("read")
-    others = _causes(market, ledger, tell) if causes else {}
+    others = study_causes(market, tell) if causes else Causes()
     found: list[tuple[Cell, Finding]] = []
     for claim in ledger.claims:
         own = [cell for cell in cells if cell.claim == claim.id]
@@ -160,24 +149,10 @@ def run_study(
 
 def steps_of(ledger: ClaimLedger, *, causes: bool = True) -> int:
     """Return how often :func:`run_study` will say that a step is done."""
-    return 2 + len(ledger.claims) + (len(CAUSES) if causes else 0)
+    return 2 + len(ledger.claims) + (len(STUDIES) if causes else 0)
 
 
-CAUSES: Sequence[str] = ()
-
-
-def _causes(market: Market, ledger: ClaimLedger, tell: Progress) -> dict[str, Any]:
-    del market, ledger, tell
-    return {}
-
-
-def figures_of(causes: Mapping[str, Any], claim: Claim | None) -> list[tuple[str, Figure]]:
-    """Return figures of causes."""
-    del causes, claim
-    return []
-
-
-def find(study: EventStudy, claim: Claim, cell: Cell, causes: Mapping[str, Any]) -> Finding:
+def find(study: EventStudy, claim: Claim, cell: Cell, causes: Causes) -> Finding:
     """Put a cell through the study of its claim's kind."""
     if claim.kind in EVENT_KINDS:
         return study.find(claim, cell)
@@ -185,8 +160,7 @@ def find(study: EventStudy, claim: Claim, cell: Cell, causes: Mapping[str, Any])
         return synchrony(study.market, study.outcomes, claim, cell, study.ledger)
     if claim.kind == "divergence":
         return divergence(study.market, study.outcomes, claim, cell, study.ledger)
-    del causes
-    return Finding(reason="not studied", level=study.ledger.alpha * cell.weight)
+    return testify(causes, claim, cell, study.ledger)
 
 
 def read_states(market: Market, outcomes: Outcomes, ledger: ClaimLedger) -> dict[str, np.ndarray]:

@@ -95,6 +95,12 @@ def _verdict(claim: Claim, tests: Sequence[Tested], ledger: ClaimLedger) -> tupl
         )
     if refuted:
         whose = "as asserted" if claim.asserted_by == "source" else "as would be worth the name"
+        if claim.kind == "rose_each_time":
+            return "refuted", (
+                f"It did after {found.checks['rises']:.0f} of {found.n:.0f}; that it does "
+                f"{size_of(claim, claim.asserted)} of the time is ruled out: "
+                f"p {below(main.p_refute_corrected)} after correction."
+            )
         return "refuted", (
             f"An effect as large {whose} ({size_of(claim, claim.asserted)}) is ruled out: "
             f"p {below(main.p_refute_corrected)} after correction."
