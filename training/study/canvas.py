@@ -35,11 +35,38 @@ def tidy(axes: Axes, *, title: str = "") -> None:
         axes.set_title(title, loc="left", fontsize=10.5, color=INK)
 
 
+def beside(axes: Axes, row: float, words: str, *, bold: bool = False) -> None:
+    """Write some words at the right end of a row, over whatever lies there."""
+    axes.text(
+        0.995,
+        row,
+        words,
+        va="center",
+        ha="right",
+        fontsize=8.5,
+        transform=axes.get_yaxis_transform(),
+        color=INK if bold else "#666666",
+        fontweight="bold" if bold else "normal",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+    )
+
+
+def probability(p_value: float) -> str:
+    """Say a p-value in as many digits as tell it.
+
+    Examples
+    --------
+    >>> probability(0.4), probability(0.004)
+    ('p 0.40', 'p 0.004')
+    """
+    return f"p {p_value:.3f}" if p_value < 0.01 else f"p {p_value:.2f}"
+
+
 def by_date(axes: Axes) -> None:
     """Write dates on the lower axis, as few as tell them."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.margins(x=0)

@@ -102,7 +102,7 @@ def find_cause(
     backward = _backward(read, sessions, shared, resamples, seed)
     evidence += backward
     tied = ties(market, read.controls)
-    verdict, reason = judge(evidence, tied, complete=bool(backward))
+    verdict, reason = judge(evidence, tied, complete=bool(backward and read.controls))
     known = np.isfinite(read.target) & np.isfinite(read.small[SMALL_RETURNS]).all(axis=1)
     span = read.days[known]
     return Causality(

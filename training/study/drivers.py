@@ -127,9 +127,7 @@ def read_drivers(market: Market, assets: Sequence[str] = ("BTC", "ETH")) -> Driv
             source="prices",
         )
     own = np.stack([dataset.values[:, :, dataset.names.index(name)] for name in OWN], axis=2)
-    targets = np.stack(
-        [standardised_ahead(dataset, asset, 1) for asset in dataset.assets], axis=1
-    )
+    targets = np.stack([standardised_ahead(dataset, asset, 1) for asset in dataset.assets], axis=1)
     return Drivers(
         days=dataset.days,
         assets=dataset.assets,

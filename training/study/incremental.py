@@ -149,9 +149,7 @@ def measure_increments(
                 skipped[f"{asset}, {horizon} d"] = str(short)
                 continue
             if LIQUIDITY in blocks:
-                superior.append(
-                    _superior(asset, blocks, outcomes, usable, made, resamples, seed)
-                )
+                superior.append(_superior(asset, blocks, outcomes, usable, made, resamples, seed))
     return Incremental(
         questions=_corrected(asked),
         superior=tuple(superior),

@@ -9,7 +9,7 @@ the weekend; correlated by date, close to close, crypto would seem to lead by a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,101 +19,30 @@ from sources.errors import InsufficientHistoryError
 from sources.market import Market
 from training.bootstrap import StationaryBootstrap
 from training.study.plain import plain
+from training.study.profiles import (
+    BLOCK_SESSIONS,
+    BLOCK_WEEKS,
+    LAGS,
+    WEEKLY_LAGS,
+    WEEKLY_WINDOWS,
+    WINDOWS,
+    Pairs,
+    Profile,
+    correlations,
+    daily_pairs,
+    profile_of,
+    sum_of,
+    sums_over,
+    weekly_pairs,
+)
 from training.study.regimes import regimes_of
-from training.study.sessions import Sessions, deviations, read_sessions
+from training.study.rolling import Rolling, link_of, rolling_of, together
+from training.study.sessions import Sessions, read_sessions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LAGS = tuple(range(-20, 61))
-WEEKLY_LAGS = tuple(range(-8, 13))
-WINDOWS = (1, 5, 20, 60)
-"""Days over which lags are summed on either side; 60 after small caps alone."""
-WEEKLY_WINDOWS = (1, 4, 8)
-BLOCK_SESSIONS = 20.0
-BLOCK_WEEKS = 8.0
 RESAMPLES = 2000
-ROLLING = 252
-LEAST_SESSIONS = 120
-TAILS = (0.05, 0.95)
-LEAST_DEVIATION = 1e-12
-
-
-@dataclass(frozen=True)
-class Lead:
-    """Correlations summed over one side of the profile.
-
-    Attributes
-    ----------
-    side : ``crypto follows`` (positive lags), ``crypto leads`` (negative), or ``difference``.
-    window : lags 1 to this, days or weeks.
-    total, lower, upper : sum of correlations, 90 % interval.
-    p_value : two-sided, of this sum alone.
-    p_corrected : likewise, against the largest of all sums of the profile (sup-type).
-    """
-
-    side: str
-    window: int
-    total: float
-    lower: float
-    upper: float
-    p_value: float
-    p_corrected: float
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Correlation of an asset's returns with those of small caps at every lag.
-
-    Attributes
-    ----------
-    asset, step : symbol; ``day`` or ``week``.
-    lags : (k,) above 0 crypto comes after.
-    correlation, lower, upper : (k,) with a pointwise 90 % band (stationary bootstrap).
-    sup : (k,) half-width of the band that all correlations but lag 0 stay within, nine times in
-        ten, if none of them is there.
-    p_lags : that the largest correlation away from lag 0 is luck, all lags counted.
-    strongest_lag : where it is.
-    leads : sums on either side.
-    verdict : who leads, by the sums and the lags at 5 % corrected: ``small caps``, ``crypto``,
-        ``both``, or ``neither shown``.
-    n : sessions, or weeks.
-    least_detectable : correlation at one lag that a two-sided test at 5 % finds four times in five.
-    """
-
-    asset: str
-    step: str
-    lags: tuple[int, ...]
-    correlation: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    sup: np.ndarray
-    p_lags: float
-    strongest_lag: int
-    leads: tuple[Lead, ...]
-    verdict: str
-    n: int
-    least_detectable: float
-
-
-@dataclass(frozen=True)
-class Rolling:
-    """Correlation and slope over the last 252 sessions, crypto from session to session.
-
-    Attributes
-    ----------
-    dates : last session of each window.
-    correlation, beta : with pointwise 90 % intervals ``_lower``, ``_upper`` (Newey and West).
-    """
-
-    asset: str
-    dates: np.ndarray
-    correlation: np.ndarray
-    correlation_lower: np.ndarray
-    correlation_upper: np.ndarray
-    beta: np.ndarray
-    beta_lower: np.ndarray
-    beta_upper: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -122,9 +51,10 @@ class RegimeLink:
 
     Attributes
     ----------
-    regime, side : such as ``since 2020`` and ``after``.
+    regime, side : such as ``period`` and ``since 2020``.
     same : correlation of the same session, with its 90 % interval.
     follows, leads : sum of correlations over 5 days after, and before, with their intervals.
+    beta : of crypto from session to session on small caps from close to close.
     n : sessions.
     """
 
@@ -194,228 +124,16 @@ def measure_lead_lag(
     for asset in sessions.crypto:
         pairs = daily_pairs(sessions, asset)
         links += _by_regime(market, sessions, asset, pairs, resamples, seed)
-        daily = _profile(asset, "day", LAGS, pairs, BLOCK_SESSIONS, WINDOWS, resamples, seed)
+        daily = profile_of(asset, "day", LAGS, pairs, BLOCK_SESSIONS, WINDOWS, resamples, seed)
         weeks = weekly_pairs(sessions, asset)
         profiles += [
             daily,
-            _profile(
+            profile_of(
                 asset, "week", WEEKLY_LAGS, weeks, BLOCK_WEEKS, WEEKLY_WINDOWS, resamples, seed
             ),
         ]
-        rolling.append(_rolling(sessions, asset))
+        rolling.append(rolling_of(sessions, asset))
     return LeadLag(sessions.symbols, tuple(profiles), tuple(rolling), tuple(links))
-
-
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""(m,) small caps from close to close and from open to close, (m, lags) crypto beside each."""
-
-
-def daily_pairs(sessions: Sessions, asset: str) -> Pairs:
-    """Lay the bars of 20 days before to 60 days after beside each session."""
-    bars = deviations(sessions.crypto[asset])
-    beside = np.full((len(sessions.dates), len(LAGS)), np.nan)
-    for column, lag in enumerate(LAGS):
-        place = sessions.place(lag)
-        beside[:, column] = np.where(place >= 0, bars[place], np.nan)
-    opened = deviations(sessions.open_to_close)
-    return deviations(sessions.close_to_close), opened, beside
-
-
-def weekly_pairs(sessions: Sessions, asset: str) -> Pairs:
-    """Lay weeks beside weeks: small caps to Friday's close, crypto to the end of Friday.
-
-    The two share all but the three or four hours after Friday's close, one fiftieth of a week,
-    in which only crypto trades: neighbouring weeks are all but free of each other.
-    """
-    friday = np.datetime64("2000-01-07", "D")
-    first = sessions.days[0] + (friday - sessions.days[0]).astype("int64") % 7
-    ends = np.arange(first, sessions.days[-1] + 1, np.timedelta64(7, "D"))
-    log = np.concatenate([[0.0], np.nancumsum(sessions.crypto[asset])])
-    began = np.isfinite(sessions.crypto[asset]).argmax()
-    row = (ends - sessions.days[0]).astype("int64") + 1
-    crypto = np.diff(np.where(row > began, log[row], np.nan))
-    level = np.concatenate([[0.0], np.nancumsum(sessions.close_to_close)])
-    at = np.searchsorted(sessions.dates, ends, side="right")
-    small = np.diff(np.where((at > 0) & (ends <= sessions.dates[-1] + 6), level[at], np.nan))
-    scaled = [deviations(x, halflife=26) for x in (small, crypto)]
-    beside = np.full((len(small), len(WEEKLY_LAGS)), np.nan)
-    for column, lag in enumerate(WEEKLY_LAGS):
-        rows = np.arange(max(0, -lag), len(small) - max(0, lag))
-        beside[rows, column] = scaled[1][rows + lag]
-    return scaled[0], scaled[0], beside
-
-
-def _influence(one: np.ndarray, other: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return a correlation, and how far each row moves it, of mean 0."""
-    x = (one - one.mean()) / max(one.std(), LEAST_DEVIATION)
-    y = (other - other.mean()) / max(other.std(), LEAST_DEVIATION)
-    r = float((x * y).mean())
-    return r, x * y - r * (x**2 + y**2) / 2
-
-
-def _columns(lags: Sequence[int], pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-    closed, opened, beside = pairs
-    usable = opened if np.isfinite(opened).sum() >= LEAST_SESSIONS else np.full_like(opened, np.nan)
-    middle = list(lags).index(0)
-    there = np.isfinite(closed) & np.isfinite(beside).all(axis=1)
-    if np.isfinite(usable).any():
-        there &= np.isfinite(usable)
-    n = int(there.sum())
-    if n < LEAST_SESSIONS:
-        raise InsufficientHistoryError(
-            "lead and lag: sessions with crypto's bars at every lag",
-            needed=LEAST_SESSIONS,
-            found=n,
-            unit="sessions",
-        )
-    correlation, influence = np.full(len(lags), np.nan), np.zeros((n, len(lags)))
-    for column in range(len(lags)):
-        small = closed if column >= middle else usable
-        if np.isfinite(small[there]).all():
-            correlation[column], influence[:, column] = _influence(
-                small[there], beside[there, column]
-            )
-    return correlation, influence
-
-
-def _profile(
-    asset: str,
-    step: str,
-    lags: Sequence[int],
-    pairs: Pairs,
-    block: float,
-    windows: Sequence[int],
-    resamples: int,
-    seed: int,
-) -> Profile:
-    correlation, influence = _columns(lags, pairs)
-    n = len(influence)
-    draws = StationaryBootstrap(n, block_length=block, resamples=resamples, seed=seed)
-    moved = draws.means(influence)
-    error = np.maximum(moved.std(axis=0), LEAST_DEVIATION)
-    low, high = np.quantile(moved, TAILS, axis=0)
-    away = (np.array(lags) != 0) & np.isfinite(correlation)
-    largest = (np.abs(moved) / error)[:, away].max(axis=1)
-    student = np.where(away, np.abs(correlation) / error, -np.inf)
-    sums = _sums(lags, windows)
-    usable = {
-        name: weights for name, weights in sums.items() if np.isfinite(correlation[weights != 0]).all()
-    }
-    leads = _leads(usable, correlation, moved)
-    p_lags = float((1 + (largest >= student.max()).sum()) / (1 + resamples))
-    return Profile(
-        asset=asset,
-        step=step,
-        lags=tuple(lags),
-        correlation=correlation,
-        # The bootstrap of what a row moves, mirrored about the figure (basic bootstrap).
-        lower=correlation - high,
-        upper=correlation - low,
-        sup=np.where(away, np.quantile(largest, 0.9) * error, np.nan),
-        p_lags=p_lags,
-        strongest_lag=int(np.array(lags)[student.argmax()]),
-        leads=leads,
-        verdict=_who(leads, p_lags, int(np.array(lags)[student.argmax()])),
-        n=n,
-        least_detectable=float((1.96 + 0.842) * np.median(error[away])),
-    )
-
-
-def _sums(lags: Sequence[int], windows: Sequence[int]) -> dict[tuple[str, int], np.ndarray]:
-    at = np.array(lags)
-    found = {}
-    for window in windows:
-        after, before = ((at >= 1) & (at <= window)), ((at <= -1) & (at >= -window))
-        found["crypto follows", window] = after.astype("float64")
-        if -window >= at[0]:
-            found["crypto leads", window] = before.astype("float64")
-            found["difference", window] = after.astype("float64") - before
-    return found
-
-
-def _leads(
-    sums: Mapping[tuple[str, int], np.ndarray], correlation: np.ndarray, moved: np.ndarray
-) -> tuple[Lead, ...]:
-    if not sums:
-        return ()
-    weights = np.stack(list(sums.values()), axis=1)
-    total = np.nan_to_num(correlation) @ weights
-    drawn = moved @ weights
-    error = np.maximum(drawn.std(axis=0), LEAST_DEVIATION)
-    largest = (np.abs(drawn) / error).max(axis=1)
-    low, high = np.quantile(drawn, TAILS, axis=0)
-    found = []
-    for column, (side, window) in enumerate(sums):
-        student = abs(total[column]) / error[column]
-        alone = np.abs(drawn[:, column]) / error[column]
-        found.append(
-            Lead(
-                side=side,
-                window=window,
-                total=float(total[column]),
-                lower=float(total[column] - high[column]),
-                upper=float(total[column] - low[column]),
-                p_value=float((1 + (alone >= student).sum()) / (1 + len(moved))),
-                p_corrected=float((1 + (largest >= student).sum()) / (1 + len(moved))),
-            )
-        )
-    return tuple(found)
-
-
-def _who(leads: Sequence[Lead], p_lags: float, strongest: int) -> str:
-    after = any(one.side == "crypto follows" and one.p_corrected <= 0.05 for one in leads)
-    before = any(one.side == "crypto leads" and one.p_corrected <= 0.05 for one in leads)
-    after |= p_lags <= 0.05 and strongest > 0
-    before |= p_lags <= 0.05 and strongest < 0
-    if after and before:
-        return "both"
-    return "small caps" if after else "crypto" if before else "neither shown"
-
-
-def _together(sessions: Sessions, asset: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (m,) small caps from close to close, and crypto from session to session."""
-    log = np.nancumsum(sessions.crypto[asset])
-    known = np.isfinite(sessions.crypto[asset])
-    place = sessions.place()
-    level = np.where((place >= known.argmax()) & (place >= 0), log[place], np.nan)
-    return sessions.close_to_close, np.diff(level, prepend=np.nan)
-
-
-def _rolling(sessions: Sessions, asset: str) -> Rolling:
-    """Slide a window; variances by Bartlett's weights over 5 lags, from sums of products."""
-    small, own = _together(sessions, asset)
-    there = np.isfinite(small) & np.isfinite(own)
-    x, y, dates = small[there], own[there], sessions.dates[there]
-    found = np.full((6, max(len(x) - ROLLING + 1, 0)), np.nan)
-    for row in range(found.shape[1]):
-        found[:, row] = _link(x[row : row + ROLLING], y[row : row + ROLLING])
-    return Rolling(asset, dates[ROLLING - 1 :], *found)
-
-
-def _link(x: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
-    """Return correlation and slope of a window, each with its interval."""
-    r, influence = _influence(x, y)
-    error = _error(influence)
-    # On Fisher's scale, so that an interval stays within -1 and 1.
-    middle, reach = np.arctanh(r), 1.645 * error / max(1 - r**2, LEAST_DEVIATION)
-    around = x - x.mean()
-    slope = float(around @ (y - y.mean()) / (around @ around))
-    rest = y - y.mean() - slope * around
-    wide = 1.645 * _error(around * rest) / around.var()
-    return (
-        r,
-        float(np.tanh(middle - reach)),
-        float(np.tanh(middle + reach)),
-        slope,
-        slope - wide,
-        slope + wide,
-    )
-
-
-def _error(influence: np.ndarray, lags: int = 5) -> float:
-    from training.study.projections import bartlett
-
-    return float(np.sqrt(max(bartlett(influence, lags), 0.0))) / len(influence)
 
 
 def _by_regime(
@@ -423,9 +141,9 @@ def _by_regime(
 ) -> list[RegimeLink]:
     lags = [lag for lag in LAGS if -5 <= lag <= 5]
     kept = [LAGS.index(lag) for lag in lags]
-    small, own = _together(sessions, asset)
+    small, own = together(sessions, asset)
     sums = {
-        key: weights for key, weights in _sums(lags, (5,)).items() if key[0] != "difference"
+        key: weights for key, weights in sums_over(lags, (5,)).items() if key[0] != "difference"
     }
     same = (np.array(lags) == 0).astype("float64")
     found = []
@@ -433,7 +151,7 @@ def _by_regime(
         for side, rows in regime.sides.items():
             mine = (pairs[0][rows], pairs[1][rows], pairs[2][rows][:, kept])
             try:
-                correlation, influence = _columns(lags, mine)
+                correlation, influence = correlations(lags, mine)
             except InsufficientHistoryError:
                 continue
             draws = StationaryBootstrap(
@@ -441,9 +159,9 @@ def _by_regime(
             )
             moved = draws.means(influence)
             both = rows & np.isfinite(small) & np.isfinite(own)
-            link = _link(small[both], own[both])
+            link = link_of(small[both], own[both])
             figures = [
-                _sum_of(correlation, moved, weights)
+                sum_of(correlation, moved, weights)
                 for weights in (
                     same,
                     sums["crypto follows", 5],
@@ -463,15 +181,6 @@ def _by_regime(
                 )
             )
     return found
-
-
-def _sum_of(
-    correlation: np.ndarray, moved: np.ndarray, weights: np.ndarray
-) -> tuple[float, float, float]:
-    used = weights != 0
-    total = float(correlation[used] @ weights[used])
-    low, high = np.quantile(moved @ weights, TAILS)
-    return total, float(total - high), float(total - low)
 
 
 def figure(result: LeadLag) -> Figure:

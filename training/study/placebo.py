@@ -140,10 +140,7 @@ def rank_placebos(
                 continue
             for kind, ones in built.items():
                 found = np.array(
-                    [
-                        _added(base, _taken(one, place), without, outcomes, usable)[0]
-                        for one in ones
-                    ]
+                    [_added(base, _taken(one, place), without, outcomes, usable)[0] for one in ones]
                 )
                 as_good = int((found >= statistic).sum())
                 p_value = (1 + as_good) / (1 + len(found))
@@ -207,4 +204,3 @@ def figure(result: Placebo) -> Figure:
     from training.study.placebo_figure import draw
 
     return draw(result)
-

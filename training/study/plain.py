@@ -34,8 +34,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(held) for held in value]
     if isinstance(value, (pd.Timestamp, np.datetime64)):
-        stamp = pd.Timestamp(value)
-        return None if stamp is pd.NaT else f"{stamp:%Y-%m-%d}"
+        return None if pd.isna(value) else f"{pd.Timestamp(value):%Y-%m-%d}"
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):

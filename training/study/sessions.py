@@ -1,11 +1,11 @@
 """Sessions beside a clock that never stops: returns that share hours only where they should.
 
 A crypto bar of day d runs from 00:00 to 24:00 UTC. A session d closes at 20:00 or 21:00 UTC
-(an hour or three earlier on half days), so its return from close to close shares its first
-hours with the bar of the day before, and after a weekend two bars and more: correlated by date,
-crypto would seem to lead by a day. Hence two measures of a session. *Close to close* is over when the bar of d ends, so bars
-of d + 1 and later lie wholly after it. *Open to close* begins at 14:30 or 13:30 UTC of d, so
-bars of d - 1 and earlier lie wholly before it.
+(three hours earlier on half days), so its return from close to close shares its first hours with
+the bar of the day before, and after a weekend with two bars and more: correlated by date, crypto
+would seem to lead by a day. Hence two measures of a session. *Close to close* is over when the
+bar of d ends, so bars of d + 1 and later lie wholly after it. *Open to close* begins at 13:30 or
+14:30 UTC of d, so bars of d - 1 and earlier lie wholly before it.
 """
 
 from __future__ import annotations

@@ -36,9 +36,7 @@ def phase_randomised(
     return now
 
 
-def time_shifted(
-    values: np.ndarray, generator: np.random.Generator, least: int
-) -> np.ndarray:
+def time_shifted(values: np.ndarray, generator: np.random.Generator, least: int) -> np.ndarray:
     """Return the series moved in time, its end coming first; all but the moment is kept.
 
     Parameters

@@ -67,7 +67,7 @@ def judge(
     Parameters
     ----------
     ties : of the drivers.
-    complete : whether both directions could be tested; none is said only then.
+    complete : whether both directions, and drivers, could be tested; none is said only then.
     """
     forward, backward, drivers = (
         [one for one in evidence if one.direction == direction]
@@ -90,7 +90,9 @@ def judge(
             f"({_p(theirs)}, {theirs.partial_r2:.2%} of a session's variance)"
         )
     tied = {
-        tie.driver: tie for tie in ties if tie.p_value <= STRICT and abs(tie.correlation) >= LEAST_TIE
+        tie.driver: tie
+        for tie in ties
+        if tie.p_value <= STRICT and abs(tie.correlation) >= LEAST_TIE
     }
     common = [
         one
@@ -111,7 +113,10 @@ def judge(
     strongest = min(alone, key=lambda one: one.p_corrected)
     widest = max(alone, key=lambda one: one.upper)
     if not complete:
-        return "undetermined", "one direction could not be tested: no session's open is there"
+        return "undetermined", (
+            "one direction, or the common drivers, could not be tested: opens of small caps, the "
+            "S&P 500 or macro series are not there"
+        )
     if strongest.p_corrected > LOOSE and widest.upper < LEAST_RELEVANT:
         return "none", (
             f"no block foretells the other side (least corrected p {strongest.p_corrected:.2f}), "
