@@ -41,9 +41,11 @@ def figure_of(study: Study, claim: Claim) -> Figure | None:
     return None if make is None else make(study, claim)
 
 
-def overview(study: Study) -> Figure:
-    """Draw each claim's effect and interval, as a share of what the claim asserts."""
+def overview(study: Study) -> Figure | None:
+    """Draw each claim's effect and interval, as a share of what it asserts; None if none has."""
     shown = [j for j in study.judged if np.isfinite(j.primary.finding.effect)]
+    if not shown:
+        return None
     names, middle, lower, upper, colours = [], [], [], [], []
     tint = {"supported": GREEN, "refuted": ORANGE, "underpowered": BLUE, "unfalsifiable": GREY}
     for judged in shown:
@@ -65,6 +67,7 @@ def overview(study: Study) -> Figure:
     intervals(axes, names, np.array(middle), np.array(lower), np.array(upper), colours)
     axes.axvline(1, color=INK, lw=1, ls="--")
     axes.set_xlim(-4, 4)
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.text(0, -0.62, "nothing", ha="center", fontsize=9, color=INK)
     axes.text(1, -0.62, "as claimed", ha="center", fontsize=9, color=INK)
     tidy(axes)

@@ -45,8 +45,8 @@ def page(study: Study) -> str:
         "correction; <i>n</i> counts independent events; <i>least detectable</i> is the effect "
         f"that would have been found {percent(study.ledger.power)} of the time; <i>needed</i> is "
         "how many events would find the size claimed.</p>",
-        svg(overview(study), "overview", "effects and intervals of all claims, as shares of what "
-            "is claimed"),
+        _maybe(overview(study), "overview", "effects and intervals of all claims, as shares of "
+               "what is claimed"),
         _maybe(timeline(study), "timeline", "index and coin over the years, events marked"),
         "<h2 id=figures>The articles\u2019 figures beside ours</h2>",
         _table(("said", "of", "what the data say"),

@@ -11,7 +11,14 @@ from scipy import stats
 
 from sources.errors import DataUnavailableError, InsufficientHistoryError
 from sources.market import Market
-from training.study import causality, incremental, leadlag, placebo
+from training.study import (
+    availability,
+    causality,
+    conditional,
+    incremental,
+    leadlag,
+    placebo,
+)
 from training.study.cells import Cell, Finding
 from training.study.claims import Claim, ClaimLedger
 from training.study.drivers import read_drivers
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 
 LEAD, CAUSE, ADDED, PLACEBO = "who leads", "cause or common driver", "what adds", "placebos"
 CONDITION, DELAY = "conditions", "availability"
-STUDIES = (LEAD, CAUSE, ADDED, PLACEBO)
+STUDIES = (LEAD, CAUSE, ADDED, PLACEBO, CONDITION, DELAY)
 QUANTILE_90 = 1.645
 """Half-width of a 90 % interval, in deviations."""
 SIGNIFICANT = 0.05
@@ -59,6 +66,8 @@ DRAW: Mapping[str, Callable[[Any], Figure]] = {
     CAUSE: causality.figure,
     ADDED: incremental.figure,
     PLACEBO: placebo.figure,
+    CONDITION: conditional.figure,
+    DELAY: availability.figure,
 }
 
 
@@ -77,6 +86,8 @@ def study_causes(market: Market, tell: Progress, *, seed: int = 0) -> Causes:
         CAUSE: lambda: causality.find_cause(market, drivers=drivers, seed=seed),
         ADDED: lambda: incremental.measure_increments(market, drivers=drivers, seed=seed),
         PLACEBO: lambda: placebo.rank_placebos(market, drivers=drivers, seed=seed),
+        CONDITION: lambda: conditional.compare_conditions(market, seed=seed),
+        DELAY: lambda: availability.measure_availability(market, seed=seed),
     }
     for name, make in studies.items():
         try:
