@@ -23,6 +23,7 @@ from training.study import (
     verdict_cells,
 )
 from training.study.report import HEAD
+from training.study.testimony import STUDIES
 from training.tracking import log_study
 
 LOCKS = "study-locks.jsonl"
@@ -41,10 +42,11 @@ def study(
 ) -> None:
     """Lock and test the claims, write the report, print the verdicts, log the run."""
     ledger = read_claims(claims)
+    studies = STUDIES if causes else ()
     with status("reading the market"):
         opened = open_market(market, where)
-    with progress("study", steps_of(ledger, causes=causes)) as done:
-        found = run_study(opened, ledger, locks=where.home / LOCKS, causes=causes, done=done)
+    with progress("study", steps_of(ledger, causes=studies)) as done:
+        found = run_study(opened, ledger, locks=where.home / LOCKS, causes=studies, done=done)
     with status("drawing"):
         files = {
             "study.json": (json.dumps(as_json(found), allow_nan=False, indent=2) + "\n").encode(),

@@ -27,7 +27,7 @@ def null_market(seed: int) -> Market:
 
 
 def supported(seed: int) -> list[str]:
-    study = run_study(null_market(seed), read_claims(), causes=False, draws=10_000)
+    study = run_study(null_market(seed), read_claims(), causes=(), draws=10_000)
     return [judged.claim.id for judged in study.judged if judged.verdict == "supported"]
 
 

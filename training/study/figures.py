@@ -15,7 +15,7 @@ from training.study.event_study import SIDES
 from training.study.outcomes import forward, largest_rise
 from training.study.run import Study
 from training.study.table import EventRow
-from training.study.words import TARGETS, percent, signed
+from training.study.words import TARGETS, above, percent, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def _paths(study: Study, claim: Claim) -> Figure | None:
     after = [row.returns[claim.primary_days] for row in rows]
     over = [value for value in after if value is not None]
     figure = blank(
-        f"{_name(target)} was higher {claim.primary_days} days on after "
+        f"{above(target)} {claim.primary_days} days on after "
         f"{sum(v > 0 for v in over)} of {len(over)} highs of {index}",
         "Each line is one high; day 0 is its close. Grey: the middle half of all days, and the "
         "median.",
@@ -195,7 +195,7 @@ def _bars(study: Study, claim: Claim) -> Figure | None:
         return None
     values = [row.returns[claim.primary_days] or 0.0 for row in rows]
     figure = blank(
-        f"\u201cEach time\u201d: {_name(claim.targets[0])} was higher after "
+        f"\u201cEach time\u201d: {above(claim.targets[0])} after "
         f"{sum(v > 0 for v in values)} of {len(values)} highs of {claim.indices[0]}",
         f"Return over the {claim.primary_days} days after each first high in 60 sessions.",
         size=(9.6, 1.6 + 0.5 * len(rows)),

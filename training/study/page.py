@@ -19,8 +19,10 @@ from training.study.words import NONE, TARGETS, effect_of, p_value, percent, siz
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TINTS = {"#222222": "currentColor", "#000000": "currentColor", "#555555": "var(--quiet)",
-         "#e6e6e6": "var(--line)"}  # fmt: skip
+TINTS = {
+    "#222222": "currentColor", "#000000": "currentColor", "#555555": "var(--quiet)",
+    "#e6e6e6": "var(--line)", "#ffffff": "var(--paper)", "#0072b2": "var(--drawn)",
+}  # fmt: skip
 """Colours of the figures that follow the page, light or dark."""
 
 MEANING = {
@@ -42,27 +44,29 @@ def page(study: Study) -> str:
         _verdicts(study),
         f"<p class=note>{'; '.join(f'{_pill(v)} {escape(m)}' for v, m in MEANING.items())}. "
         "Effects are against days of the same trend and volatility; <i>p</i> is after the "
-        "correction; <i>n</i> counts independent events; <i>least detectable</i> is the effect "
-        f"that would have been found {percent(study.ledger.power)} of the time; <i>needed</i> is "
-        "how many events would find the size claimed.</p>",
+        "correction; <i>n</i> counts independent events, or outcomes; <i>least detectable</i> is "
+        f"the effect that would have been found {percent(study.ledger.power)} of the time; "
+        "<i>needed</i> is how many events would find the size claimed.</p>",
         _maybe(overview(study), "overview", "effects and intervals of all claims, as shares of "
                "what is claimed"),
         _maybe(timeline(study), "timeline", "index and coin over the years, events marked"),
         "<h2 id=figures>The articles\u2019 figures beside ours</h2>",
         _table(("said", "of", "what the data say"),
-               [[f.said, f.what, f.found] for f in study.facts], "words"),
+               [[f.said, f.what, f.found] for f in study.facts], "words",
+               name="figures of the articles beside ours"),
     ]  # fmt: skip
     parts += [_claim(study, judged) for judged in study.judged]
     parts += _more(study)
     parts.append("<h2 id=limits>What to hold against it</h2><ul>")
     parts += [f"<li>{escape(text)}</li>" for text in limits(study)]
     parts += ["</ul>", _method(study), "</main>", _footer(study)]
+    # A number and its percent sign stay on one line.
+    body = re.sub(r"(\d) %", "\\1\u00a0%", "".join(parts))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(TITLE)}</title><style>{STYLE}</style></head><body>{''.join(parts)}"
-        "</body></html>\n"
+        f"<title>{escape(TITLE)}</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
@@ -84,7 +88,7 @@ def svg(figure: Figure, name: str, words: str) -> str:
     text = re.sub(r'<svg ([^>]*?)height="[^"]*"', r"<svg \1", text, count=1)
     text = re.sub(r'width="[^"]*pt"', "", text, count=1)
     text = text.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" ', 1)
-    return f"<figure>{text}</figure>"
+    return f"<figure tabindex=0>{text}</figure>"
 
 
 def _maybe(figure: Figure | None, name: str, words: str) -> str:
@@ -129,9 +133,10 @@ def _claim(study: Study, judged: Judged) -> str:
                 "most in a year")  # fmt: skip
         opened = " open" if index == claim.indices[0] and claim.kind == "event_return" else ""
         after = f"{len(mine)} events of {escape(index)}, and {escape(target)} after each"
+        cells = [event_cells(row, claim.horizons_days) for row in mine]
         parts.append(
             f"<details{opened}><summary>{after}</summary>"
-            f"{_table(head, [event_cells(row, claim.horizons_days) for row in mine])}</details>"
+            f"{_table(head, cells, name=f'{claim.id}: {after}')}</details>"
         )
     parts.append(_tests(judged))
     shown = main.finding.checks
@@ -175,7 +180,7 @@ def _tests(judged: Judged) -> str:
         ])  # fmt: skip
     return (
         f"<details><summary>All {len(rows)} tests of this claim: indices, targets, horizons"
-        f"</summary>{_table(head, rows)}</details>"
+        f"</summary>{_table(head, rows, name=f'tests of {judged.claim.id}')}</details>"
     )
 
 
@@ -217,12 +222,13 @@ def _pill(verdict: str) -> str:
     return f'<span class="pill {verdict}">{verdict}</span>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "", *, name: str) -> str:
     top = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
     return (
-        f'<div class=wide tabindex=0 role=region aria-label="table"><table class="{kind}"><thead>'
+        f'<div class=wide tabindex=0 role=region aria-label="{escape(name)}">'
+        f'<table class="{kind}"><thead>'
         f"<tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )

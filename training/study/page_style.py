@@ -2,9 +2,11 @@
 
 STYLE = """
 :root{--ink:#1c2024;--quiet:#5b646d;--paper:#fdfdfb;--card:#fff;--line:#e3e5e7;--blue:#0068a8;
---green:#00734f;--orange:#b34700;--grey:#5b646d;color-scheme:light dark}
+--green:#00734f;--orange:#b34700;--grey:#5b646d;
+--drawn:#0072b2;color-scheme:light dark}
 @media(prefers-color-scheme:dark){:root{--ink:#e8eaec;--quiet:#a3acb5;--paper:#14171a;
---card:#1b1f23;--line:#343a40;--blue:#6db9ec;--green:#4fcca3;--orange:#ff9a5c;--grey:#a3acb5}}
+--card:#1b1f23;--line:#343a40;--blue:#6db9ec;--green:#4fcca3;--orange:#ff9a5c;--grey:#a3acb5;
+--drawn:#4aa3df}}
 *{box-sizing:border-box}
 body{font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif;color:var(--ink);
 background:var(--paper);max-width:62rem;margin:0 auto;padding:1.5rem 1.1rem 4rem}
@@ -36,8 +38,8 @@ figure{margin:1.2rem 0;overflow-x:auto}
 figure svg{display:block;width:100%;min-width:36rem;height:auto}
 figure svg text{fill:currentColor}
 details{margin:.5rem 0}summary{cursor:pointer;color:var(--blue)}
-summary:focus-visible,a:focus-visible,.wide:focus-visible{outline:2px solid var(--blue);
-outline-offset:2px}
+summary:focus-visible,a:focus-visible,.wide:focus-visible,figure:focus-visible{
+outline:2px solid var(--blue);outline-offset:2px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem;font-size:.92rem}
 dt{color:var(--quiet)}dd{margin:0}ul{padding-left:1.2rem}li{margin:.3rem 0}
 code{font-size:.85em}footer{margin-top:3rem;border-top:1px solid var(--line);padding-top:1rem}

@@ -74,7 +74,7 @@ def run_study(
     ledger: ClaimLedger,
     *,
     locks: Path | None = None,
-    causes: bool = True,
+    causes: Sequence[str] = STUDIES,
     draws: int = DRAWS,
     done: Progress | None = None,
 ) -> Study:
@@ -85,7 +85,7 @@ def run_study(
     market : as it is known now.
     ledger : the claims.
     locks : file in which they are locked before any outcome is read; None to keep no record.
-    causes : also study lead, cause and increment, which takes minutes.
+    causes : studies of lead, cause and increment to make as well; all of them take a minute.
     draws : of the randomisation.
     done : called with a name as each step is done; see :func:`steps_of`.
 
@@ -114,7 +114,7 @@ def run_study(
     outcomes = read_outcomes(market)
     study = EventStudy(market, outcomes, read_states(market, outcomes, ledger), ledger, draws)
     tell("read")
-    others = study_causes(market, tell) if causes else Causes()
+    others = study_causes(market, tell, wanted=causes) if causes else Causes()
     found: list[tuple[Cell, Finding]] = []
     for claim in ledger.claims:
         own = [cell for cell in cells if cell.claim == claim.id]
@@ -147,9 +147,9 @@ def run_study(
     )
 
 
-def steps_of(ledger: ClaimLedger, *, causes: bool = True) -> int:
+def steps_of(ledger: ClaimLedger, *, causes: Sequence[str] = STUDIES) -> int:
     """Return how often :func:`run_study` will say that a step is done."""
-    return 2 + len(ledger.claims) + (len(STUDIES) if causes else 0)
+    return 2 + len(ledger.claims) + len(causes)
 
 
 def find(study: EventStudy, claim: Claim, cell: Cell, causes: Causes) -> Finding:
@@ -192,6 +192,7 @@ def event_paths(study: EventStudy, claims: Sequence[Claim]) -> dict[str, np.ndar
         if level is None:
             continue
         rows = study.rows(study.events(claim, claim.indices[0]))
+        rows = rows[~np.isnan(level[rows])]
         paths[claim.id] = window(level, rows.tolist(), 20, 180)
         if f"{claim.targets[0]} all" not in paths:
             every = window(level, range(0, len(level), 3), 20, 180)

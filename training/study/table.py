@@ -55,6 +55,8 @@ def event_rows(study: EventStudy, claim: Claim) -> tuple[EventRow, ...]:
     rows: list[EventRow] = []
     for index in claim.indices:
         days = study.events(claim, index)
+        # Before it is listed, nothing can follow.
+        days = days[~np.isnan(level[study.rows(days)])]
         usable = days[~np.isnan(returns[claim.primary_days][study.rows(days)])]
         counted = set(apart(usable, claim.primary_days).tolist())
         for day, row in zip(days, study.rows(days), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
@@ -71,16 +71,18 @@ DRAW: Mapping[str, Callable[[Any], Figure]] = {
 }
 
 
-def study_causes(market: Market, tell: Progress, *, seed: int = 0) -> Causes:
-    """Make each study of cause that the market has series and days for."""
+def study_causes(
+    market: Market, tell: Progress, *, wanted: Sequence[str] = STUDIES, seed: int = 0
+) -> Causes:
+    """Make each study of cause that is wanted and that the market has series and days for."""
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     try:
         drivers = read_drivers(market)
     except (DataUnavailableError, InsufficientHistoryError) as error:
-        for name in STUDIES:
+        for name in wanted:
             tell(name)
-        return Causes(missing=dict.fromkeys(STUDIES, str(error)))
+        return Causes(missing=dict.fromkeys(wanted, str(error)))
     studies: Mapping[str, Callable[[], Any]] = {
         LEAD: lambda: leadlag.measure_lead_lag(market, seed=seed),
         CAUSE: lambda: causality.find_cause(market, drivers=drivers, seed=seed),
@@ -89,9 +91,9 @@ def study_causes(market: Market, tell: Progress, *, seed: int = 0) -> Causes:
         CONDITION: lambda: conditional.compare_conditions(market, seed=seed),
         DELAY: lambda: availability.measure_availability(market, seed=seed),
     }
-    for name, make in studies.items():
+    for name in wanted:
         try:
-            found[name] = make()
+            found[name] = studies[name]()
         except (DataUnavailableError, InsufficientHistoryError) as error:
             missing[name] = str(error)
         tell(name)

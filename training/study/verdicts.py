@@ -16,7 +16,8 @@ from typing import Literal
 
 from training.study.cells import Cell, Finding, weighted_holm
 from training.study.claims import Claim, ClaimLedger
-from training.study.words import percent, size_of
+from training.study.event_study import EVENT_KINDS
+from training.study.words import count, percent, size_of
 
 Verdict = Literal["supported", "refuted", "underpowered", "unfalsifiable"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "refuted", "underpowered", "unfalsifiable")
@@ -124,12 +125,16 @@ def _nothing(claim: Claim) -> float:
     return claim.asserted if claim.kind == "synchrony" else 0.0
 
 
+def _what(claim: Claim) -> str:
+    return "events" if claim.kind in EVENT_KINDS else "outcomes"
+
+
 def _too_few(claim: Claim, found: Finding) -> str:
     why = f" ({found.reason})" if found.reason else ""
-    needed = f"; about {found.needed:.0f} would be needed" if isfinite(found.needed) else ""
+    needed = f"; about {count(found.needed)} would be needed" if isfinite(found.needed) else ""
     return (
-        f"{found.n:.0f} independent events where the ledger asks for {claim.least_sample}"
-        f"{why}{needed}."
+        f"{count(found.n)} independent {_what(claim)} where the ledger asks for "
+        f"{claim.least_sample}{why}{needed}."
     )
 
 
@@ -137,7 +142,7 @@ def _undecided(claim: Claim, main: Tested, ledger: ClaimLedger) -> str:
     found = main.finding
     if found.reason:
         return f"{found.reason[0].upper()}{found.reason[1:]}."
-    parts = [f"{found.n:.0f} independent events"]
+    parts = [f"{count(found.n)} independent {_what(claim)}"]
     if isfinite(found.least_detectable):
         parts.append(
             f"would show an effect of {size_of(claim, found.least_detectable)} or more "
@@ -146,5 +151,5 @@ def _undecided(claim: Claim, main: Tested, ledger: ClaimLedger) -> str:
         )
     else:
         parts.append("cannot tell the asserted rate from the base rate, whatever they say")
-    needed = f", and would need about {found.needed:.0f}" if isfinite(found.needed) else ""
+    needed = f", and would need about {count(found.needed)}" if isfinite(found.needed) else ""
     return f"{' '.join(parts)}{needed}."

@@ -16,6 +16,25 @@ TARGETS: Mapping[str, str] = {
     "ALTS-BTC": "the altcoins less Bitcoin",
     "ALTS-betaBTC": "the altcoins less beta times Bitcoin",
 }
+ABOVE: Mapping[str, str] = {
+    "ETH-BTC": "Ethereum had beaten Bitcoin",
+    "ALTS-BTC": "Altcoins had beaten Bitcoin",
+    "ALTS-betaBTC": "Altcoins had beaten what Bitcoin explains of them",
+}
+
+
+def above(target: str) -> str:
+    """Return that a target stood above where it began, as a sentence begins.
+
+    Examples
+    --------
+    >>> above("BTC"), above("ALTS-BTC")
+    ('Bitcoin was higher', 'Altcoins had beaten Bitcoin')
+    """
+    name = TARGETS.get(target, target)
+    return ABOVE.get(target, f"{name[0].upper()}{name[1:]} was higher")
+
+
 NONE = "\u2013"
 MINUS = "\u2212"
 LARGEST = 2.4
