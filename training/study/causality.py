@@ -152,7 +152,7 @@ def _backward(
         return found
     beside = np.column_stack([own, shared[eve]])
     held = block_tests(target, past, beside, resamples=resamples, seed=seed)
-    agree = {CRYPTO: agreement(past[CRYPTO], alone[CRYPTO].coefficients, held[CRYPTO].coefficients)}
+    agree = {n: agreement(past[n], alone[n].coefficients, held[n].coefficients) for n in held}
     return found + _family(BACKWARD, held, controlled=True, agree=agree)
 
 

@@ -39,6 +39,10 @@ CONTROLS: Mapping[str, tuple[str, ...]] = {
 OWN = ("own_scaled_1d", "own_scaled_5d", "own_scaled_20d", "own_scaled_60d")
 """Crypto's own momentum."""
 
+TOGETHER = "highs with inflows"
+PRODUCT = ("high_decay_20s", "flow_pressure_40s")
+"""An interaction that the claims name (C6), and that no sum of blocks can show."""
+
 SMALL_RETURNS, LARGE_RETURNS, CREDIT = "small-cap returns", "S&P 500", "credit"
 PRICED: Mapping[str, tuple[str, ...]] = {
     SMALL_RETURNS: SMALL.symbols,
@@ -113,6 +117,9 @@ def read_drivers(market: Market, assets: Sequence[str] = ("BTC", "ETH")) -> Driv
         for name, features in named.items()
         if all(f in dataset.names for f in features)
     }
+    if all(name in dataset.names for name in PRODUCT):
+        fresh, flow = (dataset.values[:, 0, dataset.names.index(name)] for name in PRODUCT)
+        blocks[TOGETHER] = (fresh * flow)[:, None]
     lacking = {name: f"features {', '.join(named[name])}" for name in named if name not in blocks}
     for name, symbols in PRICED.items():
         made = price_pressures(market, symbols, dataset.days)
@@ -131,7 +138,9 @@ def read_drivers(market: Market, assets: Sequence[str] = ("BTC", "ETH")) -> Driv
     return Drivers(
         days=dataset.days,
         assets=dataset.assets,
-        small={name: blocks[name] for name in (SMALL_RETURNS, *SMALL_CAPS) if name in blocks},
+        small={
+            name: blocks[name] for name in (SMALL_RETURNS, *SMALL_CAPS, TOGETHER) if name in blocks
+        },
         controls={
             name: blocks[name] for name in (LARGE_RETURNS, CREDIT, *CONTROLS) if name in blocks
         },

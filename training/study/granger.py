@@ -61,7 +61,8 @@ def block_tests(
     Parameters
     ----------
     target : (n,), consecutive and not overlapping.
-    blocks : name -> (n, k).
+    blocks : name -> (n, k). One that says nothing that is not given, such as the age of a high
+        where there has been none, is left out of the result.
     given : (n, q); a constant is added.
 
     Raises
@@ -102,6 +103,8 @@ def block_tests(
         mine = drawn[:, begin : begin + k].astype("float64")
         null = np.einsum("bi,ij,bj->b", mine, inverse, mine)
         begin += k
+        if df == 0:
+            continue
         coefficients = np.linalg.lstsq(block, residual, rcond=None)[0]
         explained = float(np.sum((block @ coefficients) ** 2) / np.sum(residual**2))
         low, high = noncentrality(statistic, df)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from training.study.leadlag import LeadLag, Profile, RegimeLink, Rolling
+    from training.study.leadlag import LeadLag, RegimeLink
+    from training.study.profiles import Profile
+    from training.study.rolling import Rolling
 
 
 def draw(result: LeadLag, asset: str = "") -> Figure:

@@ -58,7 +58,8 @@ def link_of(x: np.ndarray, y: np.ndarray) -> tuple[float, ...]:
     r, influence = influence_of(x, y)
     error = _error(influence)
     # On Fisher's scale, so that an interval stays within -1 and 1.
-    middle, reach = np.arctanh(r), 1.645 * error / max(1 - r**2, LEAST_DEVIATION)
+    inside = float(np.clip(r, -1 + LEAST_DEVIATION, 1 - LEAST_DEVIATION))
+    middle, reach = np.arctanh(inside), 1.645 * error / max(1 - r**2, LEAST_DEVIATION)
     around = x - x.mean()
     slope = float(around @ (y - y.mean()) / (around @ around))
     rest = y - y.mean() - slope * around
