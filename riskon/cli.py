@@ -11,6 +11,7 @@ import typer
 
 from riskon.cli_daily import daily, status, verify
 from riskon.cli_store import export, ingest
+from riskon.cli_study import study
 from riskon.options import (
     Assets,
     Config,
@@ -77,6 +78,7 @@ app.command()(export)
 app.command()(daily)
 app.command()(verify)
 app.command()(status)
+app.command()(study)
 
 
 @app.command()
