@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from serving.daily import DailyScores, MarketReader
+from serving.dashboard import Dashboard, mount_dashboard
 from serving.guard import Guard, refuse_repeats, require_key
 from serving.ledger import Ledger
 from serving.problems import MEDIA_TYPE, ProblemError, register_problems
@@ -178,6 +179,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
         return Health(status="ready")
 
     app.include_router(v1)
+    mount_dashboard(app, Dashboard(service, config.api_key_hashes))
     return app
 
 
