@@ -23,6 +23,9 @@ from serving.score import Score
 MOST_STEPS = 10
 """Inputs that are shown alone; the others are one step, so that all add up."""
 
+LEAST_SHARE = 0.003
+"""Of all that moved a score, in either direction; what moved it less is among the others."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -59,7 +62,6 @@ class Anatomy:
     steps: tuple[Step, ...]
     step_axis: Markup
     experts: tuple[Step, ...]
-    weights: tuple[tuple[str, str, str], ...]
     total: str
     inputs: tuple[InputRow, ...]
     issued: str
@@ -67,7 +69,7 @@ class Anatomy:
 
 def anatomy_view(score: Score) -> Anatomy:
     """Return the view of one score."""
-    axis = probability_axis([score], most_ticks=6)
+    axis = probability_axis([score], most_ticks=8)
     gap, total = None, None
     steps: tuple[Step, ...] = ()
     experts: tuple[Step, ...] = ()
@@ -76,14 +78,14 @@ def anatomy_view(score: Score) -> Anatomy:
         gap = score.probability - score.base_rate
         total = log_odds(score.probability) - log_odds(score.base_rate)
         parts = top_parts([(d.feature, d.value, d.contribution) for d in score.drivers])
-        of_experts = [(e.name, None, e.contribution) for e in score.experts]
+        of_experts: list[Part] = [(e.name, None, e.contribution) for e in score.experts]
         rest = total - math.fsum(e.contribution for e in score.experts)
         if of_experts and abs(rest) > 5e-4:
             of_experts.append(("(calibration)", None, rest))
         scaled = step_axis([[c for *_, c in parts], [c for *_, c in of_experts]])
         ruler = scale(scaled, [words.signed(t, 2) for t in scaled.ticks])
-        steps = _steps(parts, total, score, scaled, words.feature_label)
-        experts = _steps(of_experts, total, score, scaled, _expert_or_part)
+        steps = _steps(parts, total, score, scaled, _of_input)
+        experts = _steps(of_experts, total, score, scaled, _of_expert(score))
     return Anatomy(
         score=score,
         question=words.question(score.horizon_days, score.threshold),
@@ -97,10 +99,6 @@ def anatomy_view(score: Score) -> Anatomy:
         steps=steps,
         step_axis=ruler,
         experts=experts,
-        weights=tuple(
-            (words.expert_label(e.name), words.percent(e.weight), words.percent(e.probability))
-            for e in score.experts
-        ),
         total=words.signed(total),
         inputs=input_rows(score.data.inputs),
         issued=words.instant(score.issued_at),
@@ -124,6 +122,8 @@ def top_parts(parts: Sequence[Part], most: int = MOST_STEPS) -> list[Part]:
     [('b', None, -0.5), ('2 other inputs', None, 0.30000000000000004)]
     """
     ordered = sorted(parts, key=lambda part: -abs(part[2]))
+    least = LEAST_SHARE * math.fsum(abs(c) for *_, c in parts)
+    most = min(most, sum(abs(c) >= least for *_, c in parts))
     kept, others = ordered[:most], ordered[most:]
     if len(others) == 1:
         return ordered
@@ -143,8 +143,26 @@ def step_axis(sums: Iterable[Sequence[float]]) -> Axis:
     return nice_axis(stops, most_ticks=5, pad=0.06)
 
 
-def _expert_or_part(name: str) -> str:
-    return words.PARTS[name][0] if name in words.PARTS else words.expert_label(name)
+Said = tuple[str, str, str]
+"""Name, meaning and value of a step, in words."""
+
+
+def _of_input(name: str, value: float | None) -> Said:
+    said = "" if value is None else words.number(value)
+    return words.feature_label(name), words.feature_meaning(name), said
+
+
+def _of_expert(score: Score) -> Callable[[str, float | None], Said]:
+    by_name = {expert.name: expert for expert in score.experts}
+
+    def said(name: str, _: float | None) -> Said:
+        if name not in by_name:
+            return words.feature_label(name), words.feature_meaning(name), ""
+        expert = by_name[name]
+        weight = f"weight {words.percent(expert.weight)}"
+        return words.expert_label(name), weight, words.percent(expert.probability)
+
+    return said
 
 
 def _steps(
@@ -152,7 +170,7 @@ def _steps(
     total: float,
     score: Score,
     axis: Axis,
-    label: Callable[[str], str],
+    describe: Callable[[str, float | None], Said],
 ) -> tuple[Step, ...]:
     base, said = words.percent(score.base_rate), words.percent(score.probability)
     made = [
@@ -161,15 +179,14 @@ def _steps(
     ]  # fmt: skip
     so_far = 0.0
     for name, value, contribution in parts:
-        shown = label(name)
+        shown, meaning, told = describe(name, value)
         picture = bar(
             axis, so_far, so_far + contribution, f"{shown} {words.signed(contribution)}"
         )
         so_far += contribution
         made.append(
-            Step("part", shown, words.feature_meaning(name),
-                 "" if value is None else words.number(value), words.signed(contribution), picture)
-        )  # fmt: skip
+            Step("part", shown, meaning, told, words.signed(contribution), picture)
+        )
     made.append(
         Step("end", "Probability", "", said, words.signed(total),
              bar(axis, total, total, f"probability {said}", total=True))

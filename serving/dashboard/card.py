@@ -145,7 +145,7 @@ def expert_words(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the experts that a configuration mixes, in words.
 
     >>> expert_words({"signals": {}, "rules": None, "logistic": {}, "boosting": None})
-    ('Base rate', 'Signals', 'Logistic regression')
+    ('Climatology', 'Signals', 'Logistic regression')
     """
     there = [name for name in words.EXPERTS if name == "climatology" or config.get(name) is not None]
     return tuple(words.expert_label(name) for name in there)

@@ -126,7 +126,7 @@ def panel(
     for tick, word in zip(axis.ticks, words, strict=True):
         at = f"{y(np.array(tick)):.1f}"
         rows += f'<line class="grid" x1="0" x2="100%" y1="{at}" y2="{at}"/>'
-        names += f'<text class="tick halo" x="2" y="{float(at) - 4:.1f}">{escape(word)}</text>'
+        names += f'<text class="tick" x="100%" dx="7" y="{at}" dy="4">{escape(word)}</text>'
     rows += "".join(
         f'<line class="grid" x1="{at:.2f}%" x2="{at:.2f}%" y1="0" y2="{height}"/>'
         for at in uprights

@@ -20,7 +20,7 @@ PARTS = {
 """Drivers that are no input: name and meaning."""
 
 EXPERTS = {
-    "climatology": "Base rate",
+    "climatology": "Climatology",
     "signals": "Signals",
     "logistic": "Logistic regression",
     "boosting": "Boosted trees",

@@ -73,6 +73,11 @@
 
   const load = () => new Promise((done, failed) => {
     if (window.Plotly) { done(); return; }
+    // Its rules stand in our style sheet; this mark tells it to write none.
+    const mark = document.createElement("meta");
+    mark.id = "plotly.js-style-global";
+    mark.className = "no-inline-styles";
+    document.head.append(mark);
     const script = document.createElement("script");
     script.src = button.dataset.plotly;
     script.onload = done;
@@ -93,6 +98,7 @@
       hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--strong"), font },
       xaxis: { type: "date", anchor: names.length > 1 ? `y${names.length}` : "y", gridcolor: colour("--grid"), hoverformat: "%-d %b %Y" },
     };
+    const filled = new Set(["flow_20s", "breadth_high_minus_low"]);
     let top = 1;
     const traces = names.map((name, k) => {
       const tall = k === 0 ? 2 * each : each;
@@ -107,6 +113,7 @@
       return {
         x: series.day, y: series[name], yaxis: `y${axis}`, xaxis: "x", name: heading, type: "scatter", mode: "lines",
         line: { width: 1.5, color: k === 0 ? colour("--blue") : colour("--ink") },
+        fill: filled.has(name) ? "tozeroy" : "none", fillcolor: colour("--blue-soft"),
         hovertemplate: name === "close" ? "%{y:,.4~r}" : "%{y:.1%}",
       };
     });
