@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from riskon.cli_daily import daily, status, verify
 from riskon.cli_store import export, ingest
 from riskon.options import (
     Assets,
@@ -73,6 +74,9 @@ def simulate(
 
 app.command()(ingest)
 app.command()(export)
+app.command()(daily)
+app.command()(verify)
+app.command()(status)
 
 
 @app.command()
