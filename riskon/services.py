@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
 from riskon.database import migrate
-from riskon.output import note
 from riskon.settings import Settings
 from riskon.wiring import open_store
 from serving import Ledger, Registry, Scorer, open_database
@@ -71,6 +70,7 @@ def open_scorer(where: Settings) -> Scorer:
         Before the first promotion.
     """
     from models import library_versions
+    from riskon.output import note
 
     registry, ledger = open_serving(where)
     champion = registry.champion()

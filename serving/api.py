@@ -23,6 +23,7 @@ from serving.metrics import Metrics
 from serving.problems import register_problems
 from serving.registry import Registry
 from serving.routes_model import admin_router, health_router, model_router
+from serving.routes_record import record_router
 from serving.routes_scores import batch_router, scores_router
 from serving.scorer import Fallback, utc_now
 from serving.speaker import MarketReader
@@ -112,6 +113,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
     v1.include_router(scores_router(service, answers))
     v1.include_router(batch_router(service))
     v1.include_router(model_router(service))
+    v1.include_router(record_router(service, answers))
     if ring.scopes:
         v1.include_router(admin_router(service, ring))
     app.include_router(v1)

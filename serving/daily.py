@@ -18,11 +18,13 @@ from serving.database import reading
 from serving.head import Head, Question, read_head
 from serving.known_good import keep_known_good, known_good
 from serving.ledger import FORECASTS, Ledger
+from serving.outcomes import OUTCOMES
 from serving.probe import SpeakerProcess
 from serving.registry import Registry
 from serving.score import Score, ScoringModel
 from serving.scorer import Fallback, latest_finished_day, recorded, scoring_model, utc_now
 from serving.speaker import DirectoryReader, MarketReader, Places, Speaker, Speaking
+from serving.verification import Verification
 from sources.errors import (
     DataUnavailableError,
     IntegrityError,
@@ -187,6 +189,21 @@ class DailyScores:
                 return made
         return found
 
+    def verification(
+        self,
+        asset: str | None = None,
+        horizon: int | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        version: int | None = None,
+    ) -> Verification:
+        """Return how settled forecasts did; reckoned where the learners are, not here."""
+        served = self.served()
+        with self._scoring:
+            speaking = self._speaker(served.champion)
+            found: Verification = speaking.ask("verify", asset, horizon, start, end, version)
+        return found
+
     def latest_day(self) -> date:
         """Return the last day of the market that can be scored.
 
@@ -324,10 +341,13 @@ class DailyScores:
             self._speaking[1].close()
             self._speaking = None
 
-    def _ledger_end(self) -> int:
+    def _ledger_end(self) -> tuple[int | None, int | None]:
         with reading(self.ledger.engine) as connection:
-            end = connection.execute(select(func.max(FORECASTS.c.position))).scalar_one()
-        return end or 0
+            said, came = (
+                connection.execute(select(func.max(table.c.position))).scalar_one()
+                for table in (FORECASTS, OUTCOMES)
+            )
+        return said, came
 
 
 def _question(score: Score) -> Question:

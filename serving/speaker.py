@@ -16,6 +16,7 @@ from serving.ledger import Ledger
 from serving.registry import Registry
 from serving.score import Score
 from serving.scorer import Fallback, Scorer, scorable_days
+from serving.verification import Verification, verify_live
 from sources import Market, read_market
 from sources.errors import DataUnavailableError
 
@@ -161,6 +162,17 @@ class Speaker:
             )
         self._scorer.clock = lambda: now
         return self._scorer.score(self._read(), day, assets, horizons)
+
+    def verify(
+        self,
+        asset: str | None,
+        horizon: int | None,
+        start: date | None,
+        end: date | None,
+        version: int | None,
+    ) -> Verification:
+        """Return how settled forecasts did."""
+        return verify_live(self.ledger, version, asset, horizon, start, end)
 
     def ask(self, what: str, *told: Any, timeout: float | None = None) -> Any:
         """Call a method by its name, here; nothing can be timed out."""

@@ -312,6 +312,7 @@ def test_openapi_describes_the_routes(shared: httpx.Client) -> None:
     described = shared.get("/openapi.json").json()
     assert set(described["paths"]) == {
         "/v1/scores", "/v1/scores/{forecast_id}", "/v1/scores:batch", "/v1/model",
+        "/v1/history", "/v1/verification",
         "/health/live", "/health/ready", "/metrics",
     }  # fmt: skip
     named = {p["name"] for p in described["paths"]["/v1/scores"]["get"]["parameters"]}
