@@ -6,8 +6,8 @@ an edit by someone whom the triggers do not stop shows from that row on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,10 @@ from sqlalchemy import (
 )
 
 from serving.chain import append, verify_chain
-from serving.database import Instant, metadata, reading, writing
+from serving.database import Instant, metadata, reading, refuse_skew, retried, writing
 from serving.outcomes import OUTCOMES, SettledScore, is_live, latest_outcomes
 from serving.score import DataRead, Explanation, InputAge, Score, ScoreDriver, ScoringModel
+from sources.crashpoints import crashpoint
 from sources.errors import IntegrityError
 
 FORECASTS = Table(
@@ -80,11 +81,22 @@ _EXPLANATION: TypeAdapter[Explanation | tuple[ScoreDriver, ...]] = TypeAdapter(
 Question = tuple[int, date, str, int, float]
 
 
-class Ledger:
-    """Forecasts in the order they were issued."""
+def _now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self, engine: Engine) -> None:
+
+class Ledger:
+    """Forecasts in the order they were issued.
+
+    Parameters
+    ----------
+    engine : of a migrated database.
+    clock : of this host; where it is far from the database's, nothing is recorded.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime] = _now) -> None:
         self.engine = engine
+        self.clock = clock
 
     def record(self, scores: Sequence[Score]) -> tuple[Score, ...]:
         """Append the scores, all or none; return what the ledger holds for each.
@@ -96,14 +108,15 @@ class Ledger:
         ------
         IntegrityError
             If another bundle answered under the same version.
+        DataUnavailableError
+            Where the database does not answer, or its clock is not this host's.
         """
         with reading(self.engine) as connection:
             held = _held(connection, scores)
         if any(_question(score) not in held for score in scores):
-            with writing(self.engine, "forecasts") as connection:
-                held = _held(connection, scores)
-                self._append(connection, [s for s in scores if _question(s) not in held])
-                held = _held(connection, scores)
+            crashpoint("scored")
+            held = retried(lambda: self._record(scores))
+            crashpoint("recorded")
         answers = tuple(held[_question(score)] for score in scores)
         for score, answer in zip(scores, answers, strict=True):
             if score.model.digest != answer.model.digest:
@@ -113,6 +126,14 @@ class Ledger:
                     found=f"forecasts of bundle {answer.model.digest}",
                 )
         return answers
+
+    def _record(self, scores: Sequence[Score]) -> dict[Question, Score]:
+        with writing(self.engine, "forecasts") as connection:
+            refuse_skew(connection, self.clock)
+            held = _held(connection, scores)
+            self._append(connection, [s for s in scores if _question(s) not in held])
+            crashpoint("appended")
+            return _held(connection, scores)
 
     def _append(self, connection: Connection, scores: Iterable[Score]) -> None:
         append(connection, FORECASTS, map(_row, scores))
@@ -248,6 +269,39 @@ class Ledger:
         with reading(self.engine) as connection:
             found = [connection.execute(question).scalar_one() or 0 for question in asked]
         return found[0], found[1]
+
+    def answered(
+        self, asked: Collection[tuple[str, int, float]], start: date, end: date
+    ) -> tuple[int, int]:
+        """Return how many questions of some days have an answer, and how many of these are live.
+
+        Parameters
+        ----------
+        asked : asset, horizon in days, and threshold of the questions of each day.
+        start, end : first and last as-of day.
+        """
+        table = FORECASTS.c
+        wanted = select(
+            table.as_of, table.asset, table.horizon_days, table.threshold, table.issued_at
+        ).where(table.as_of >= start, table.as_of <= end)
+        first: dict[tuple[date, str, int, float], bool] = {}
+        with reading(self.engine) as connection:
+            for *question, issued_at in connection.execute(wanted.order_by(table.position)):
+                if tuple(question[1:]) in asked:
+                    first.setdefault(tuple(question), is_live(question[0], issued_at))
+        return len(first), sum(first.values())
+
+    def days(self, start: date, end: date) -> set[date]:
+        """Return the as-of days with a forecast, of any version."""
+        table = FORECASTS.c
+        asked = select(table.as_of).distinct().where(table.as_of >= start, table.as_of <= end)
+        with reading(self.engine) as connection:
+            return set(connection.execute(asked).scalars())
+
+    def first_day(self) -> date | None:
+        """Return the first day with a forecast, None before there is one."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(func.min(FORECASTS.c.as_of))).scalar_one()
 
     def latest_day(self) -> date | None:
         """Return the last day with a forecast, None before the first."""

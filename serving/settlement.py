@@ -18,9 +18,10 @@ from sqlalchemy import select
 from features.clock import DAY
 from features.labels import NEVER, close_as_known, forward_labels
 from serving.chain import append
-from serving.database import database_now, reading, writing
+from serving.database import reading, refuse_skew, retried, writing
 from serving.ledger import FORECASTS, Ledger
 from serving.outcomes import LOCK, OUTCOMES, Outcome, latest_outcomes
+from sources.crashpoints import crashpoint
 from sources.market import Market
 
 RECHECK_DAYS = 400
@@ -78,20 +79,23 @@ def settle(ledger: Ledger, market: Market, now: datetime | None = None) -> Settl
     ]
     with reading(ledger.engine) as connection:
         news = _news(latest_outcomes(connection, [item.forecast_id for item in found]), found)
-    settled = revised = 0
-    if news:
-        with writing(ledger.engine, LOCK) as connection:
-            # Another settled meanwhile, perhaps.
-            held = latest_outcomes(connection, [item.forecast_id for item in news])
-            at = database_now(connection)
-            rows = [_row(item, held.get(item.forecast_id), at) for item in _news(held, news)]
-            append(connection, OUTCOMES, rows)
-        settled = sum(row["revision"] == 0 for row in rows)
-        revised = len(rows) - settled
+    rows = retried(lambda: _write(ledger, news)) if news else []
     with reading(ledger.engine) as connection:
         ids = [forecast for rows in due.values() for forecast, _ in rows]
         waiting = len(ids) - len(latest_outcomes(connection, ids))
-    return Settlement(settled, revised, waiting)
+    settled = sum(row["revision"] == 0 for row in rows)
+    return Settlement(settled, len(rows) - settled, waiting)
+
+
+def _write(ledger: Ledger, news: Sequence[_Found]) -> list[dict[str, object]]:
+    with writing(ledger.engine, LOCK) as connection:
+        # Another settled meanwhile, perhaps.
+        held = latest_outcomes(connection, [item.forecast_id for item in news])
+        at = refuse_skew(connection, ledger.clock)
+        rows = [_row(item, held.get(item.forecast_id), at) for item in _news(held, news)]
+        append(connection, OUTCOMES, rows)
+        crashpoint("settling")
+    return rows
 
 
 def _due(ledger: Ledger, instant: datetime) -> dict[tuple[str, int, float], list[tuple[str, date]]]:

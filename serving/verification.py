@@ -16,8 +16,6 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from models import brier_score, log_loss, reliability
-from models.scores import LEAST_PROBABILITY
 from serving.anytime import calibration_ratios, evidence, gain_bounds
 from serving.ledger import Ledger
 
@@ -133,9 +131,7 @@ def verify_live(
     level : of the intervals, in (0, 1).
     """
     counted, settled = ledger.settled(asset, horizon, start, end, version)
-    settled = settled.sort_values("position").drop_duplicates(
-        ["as_of", "asset", "horizon_days", "threshold"]
-    )
+    settled = each_question_once(settled)
     live = settled[settled["live"]]
     return Verification(
         made_at=datetime.now(UTC),
@@ -151,6 +147,13 @@ def verify_live(
         replayed=_by(
             settled[~settled["live"]], ["asset", "horizon_days", "threshold"], version, level
         ),
+    )
+
+
+def each_question_once(settled: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first answer to each question."""
+    return settled.sort_values("position").drop_duplicates(
+        ["as_of", "asset", "horizon_days", "threshold"]
     )
 
 
@@ -175,6 +178,8 @@ def skill_of(rows: pd.DataFrame, group: Mapping[str, Any], level: float = LEVEL)
     group : asset, horizon_days, threshold and version of the group; what is absent is pooled over.
     level : of the interval.
     """
+    from models import brier_score, log_loss  # learners come with it, and take memory
+
     longest = int(rows["horizon_days"].max())
     # A day counts once its last outcome is due: the means of later days would still change.
     rows = rows[rows["as_of"] <= rows.loc[rows["horizon_days"] == longest, "as_of"].max()]
@@ -247,8 +252,8 @@ class Grids:
 
         return cls(
             laid(rows["outcome"].to_numpy("float64")),
-            laid(_log_odds(rows["probability"].to_numpy("float64"))),
-            laid(_log_odds(rows["base_rate"].to_numpy("float64"))),
+            laid(log_odds(rows["probability"].to_numpy("float64"))),
+            laid(log_odds(rows["base_rate"].to_numpy("float64"))),
         )
 
     def mean(self, grid: np.ndarray) -> np.ndarray:
@@ -269,7 +274,10 @@ class Grids:
         )
 
 
-def _log_odds(probability: np.ndarray) -> np.ndarray:
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Return the log-odds of (n,) probabilities, cut as log losses are."""
+    from models.scores import LEAST_PROBABILITY
+
     p = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     odds: np.ndarray = np.log(p) - np.log1p(-p)
     return odds
@@ -283,6 +291,8 @@ def _finite(log_evidence: float) -> float:
 def _bins(
     outcome: np.ndarray, probability: np.ndarray, horizon_days: int
 ) -> tuple[ReliabilityBin, ...]:
+    from models import reliability
+
     found = reliability(outcome, probability, horizon_days=horizon_days, bins=BINS)
     parts = np.array_split(np.sort(probability), len(found.count))
     return tuple(

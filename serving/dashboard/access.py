@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
 from fastapi import Request, Response
 
-from serving.guard import hash_key
+from serving.keys import KeyRing, hash_key
 
 COOKIE = "riskon_session"
 LASTS = timedelta(hours=12)
@@ -29,23 +28,26 @@ class Access:
 
     Parameters
     ----------
-    hashes : sha256 of each key, in hex; none lets anyone look.
+    ring : the keys; none lets anyone look.
     """
 
-    def __init__(self, hashes: Sequence[str]) -> None:
-        self.hashes = tuple(hashes)
+    def __init__(self, ring: KeyRing) -> None:
+        self.ring = ring
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a key is needed."""
+        return bool(self.ring.scopes)
 
     def allows(self, request: Request, now: datetime) -> bool:
         """Say whether a request carries a key, or a cookie that still counts."""
-        if not self.hashes:
-            return True
-        key = request.headers.get("x-api-key")
-        return self.known(key) is not None or self._signed(request.cookies.get(COOKIE), now)
+        return self.ring.may_read(request.headers.get("x-api-key")) or self._signed(
+            request.cookies.get(COOKIE), now
+        )
 
-    def known(self, key: str | None) -> str | None:
-        """Return the hash of a key if it is one of ours; takes as long whichever it is."""
-        found = [h for h in self.hashes if hmac.compare_digest(hash_key(key or ""), h)]
-        return found[0] if found and key else None
+    def known(self, key: str) -> str | None:
+        """Return the hash of a key if it is one of ours."""
+        return hash_key(key) if key and self.ring.scope_of(key) is not None else None
 
     def sign(self, response: Response, known: str, now: datetime, *, secure: bool) -> None:
         """Give the cookie of a key."""
@@ -67,7 +69,7 @@ class Access:
         text, _, mac = (cookie or "").partition(".")
         if not (text.isascii() and text.isdigit() and len(text) < 12 and mac.isascii()):
             return False
-        found = [h for h in self.hashes if hmac.compare_digest(mac, _mac(h, int(text)))]
+        found = [h for h in self.ring.scopes if hmac.compare_digest(mac, _mac(h, int(text)))]
         return bool(found) and now.timestamp() < int(text)
 
 

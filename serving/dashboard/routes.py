@@ -20,6 +20,7 @@ from serving.dashboard.record import Cell
 from serving.dashboard.signals_view import DEFAULT_RANGE, RANGES, signals_view
 from serving.dashboard.today import today_view
 from serving.dashboard.views import Scores, Views
+from serving.keys import KeyRing
 from serving.problems import UNAVAILABLE
 from sources.errors import ModelNotFoundError, RiskonError
 
@@ -34,20 +35,6 @@ FIRST_STEPS = (
 
 
 @dataclass(frozen=True)
-class Dashboard:
-    """What the dashboard is made of.
-
-    Attributes
-    ----------
-    service : who answers for a day.
-    api_key_hashes : sha256 of each key that may look, in hex; none lets anyone look.
-    """
-
-    service: Scores
-    api_key_hashes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Refusal(Exception):  # noqa: N818 - it is an answer
     """A page that is not there, in the words that a person is to read."""
 
@@ -57,17 +44,21 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
     steps: tuple[str, ...] = ()
 
 
-def mount_dashboard(app: FastAPI, dashboard: Dashboard) -> None:
-    """Add the pages to an application; opens nothing before it is asked."""
-    views = Views(dashboard.service)
-    access = Access(dashboard.api_key_hashes)
-    clock = dashboard.service.clock
+def mount_dashboard(app: FastAPI, service: Scores, ring: KeyRing) -> None:
+    """Add the pages to an application; opens nothing before it is asked.
+
+    Parameters
+    ----------
+    service : who answers for a day.
+    ring : keys that may read; with none, anyone may look.
+    """
+    views, access, clock = Views(service), Access(ring), service.clock
     router = APIRouter(include_in_schema=False)
     environment().globals["asset_url"] = asset_url
 
     def shown(request: Request, make: Callable[[], tuple[str, dict[str, Any]]]) -> Response:
         """Return a page, the one to sign in on, or one that says why there is none."""
-        common = {"path": request.url.path, "guarded": bool(access.hashes)}
+        common = {"path": request.url.path, "guarded": access.guarded}
         if not access.allows(request, clock()):
             back = local_path(request.url.path)
             return page(rendered("sign_in.html", **common, back=back, wrong=False), 401)
@@ -83,7 +74,7 @@ def mount_dashboard(app: FastAPI, dashboard: Dashboard) -> None:
     @router.get("/")
     def today(request: Request) -> Response:
         def make() -> tuple[str, dict[str, Any]]:
-            scores = dashboard.service.scores()
+            scores = service.scores()
             if not scores:
                 raise Refusal(404, "No scores yet", "The champion has not scored a day.",
                               ("riskon score --market DIR",))  # fmt: skip
@@ -98,10 +89,10 @@ def mount_dashboard(app: FastAPI, dashboard: Dashboard) -> None:
         def make() -> tuple[str, dict[str, Any]]:
             found = None
             if FORECAST_ID.fullmatch(forecast_id):
-                found = dashboard.service.ledger.get(forecast_id)
+                found = service.ledger.get(forecast_id)
                 # An abstention is in no ledger, but the day's page links to it.
                 found = found or next(
-                    (s for s in dashboard.service.scores() if s.forecast_id == forecast_id), None
+                    (s for s in service.scores() if s.forecast_id == forecast_id), None
                 )
             if found is None:
                 raise Refusal(404, "No such score", "No score of this address was issued.")
@@ -152,7 +143,7 @@ def mount_dashboard(app: FastAPI, dashboard: Dashboard) -> None:
         key, back = await sign_in_form(request)
         known = access.known(key)
         if known is None:
-            common = {"path": "/sign-in", "guarded": bool(access.hashes)}
+            common = {"path": "/sign-in", "guarded": access.guarded}
             text = await run_in_threadpool(
                 rendered, "sign_in.html", **common, back=back, wrong=True
             )

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from features import FeatureConfig, build_dataset
-from serving.daily import MarketReader
 from serving.scorer import latest_finished_day
+from serving.speaker import MarketReader
 from sources import as_of_instant
 from sources.errors import DataUnavailableError
 from sources.market import Market

@@ -13,10 +13,10 @@ from typing import Protocol, TypeVar
 from serving.dashboard.card import BundleFacts, ModelCard, card_view, read_facts
 from serving.dashboard.record import Cell, Record, one_a_day, record_view
 from serving.dashboard.signals import Signals, SignalsOfTheDay
-from serving.daily import MarketReader
 from serving.ledger import Ledger
 from serving.registry import Registry
 from serving.score import Score
+from serving.speaker import MarketReader
 from serving.verification import verify_live
 from sources.errors import ModelNotFoundError
 

@@ -22,10 +22,11 @@ from sqlalchemy import text
 from features import Dataset, build_dataset
 from serving import Ledger, Registry, Score, Scorer
 from serving.api import ServiceConfig, create_app
-from serving.guard import hash_key
+from serving.keys import hash_key, scoped_keys
 from sources import Market, read_market, write_market
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
+POLL = 0.05
 FIELDS = {
     "forecast_id", "as_of", "issued_at", "asset", "horizon_days", "threshold", "probability",
     "lower", "upper", "base_rate", "abstained", "reason", "model", "data", "drivers",
@@ -65,7 +66,8 @@ def market_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path
 def config(registry: Registry) -> ServiceConfig:
     """A champion, an empty ledger, no market."""
     registry.promote(1, reason="first")
-    return ServiceConfig(registry, Ledger(registry.history.engine), clock=lambda: NOW)
+    ledger = Ledger(registry.history.engine)
+    return ServiceConfig(registry, ledger, clock=lambda: NOW, poll_seconds=POLL)
 
 
 @pytest.fixture
@@ -80,6 +82,13 @@ def shared(shared_registry: Registry, market_dir: Path) -> Iterator[httpx.Client
     ledger = Ledger(shared_registry.history.engine)
     with served(ServiceConfig(shared_registry, ledger, market_dir, clock=lambda: NOW)) as opened:
         yield opened
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(POLL)
 
 
 def problem(answer: httpx.Response, status: int, kind: str) -> str:
@@ -220,11 +229,12 @@ def test_the_model_says_who_speaks_and_who_spoke(shared: httpx.Client) -> None:
     assert shared.get("/v1/model?at=2999-01-01T00:00:00Z").json() == now
 
 
-def test_a_new_champion_speaks_from_the_next_request_on(
+def test_a_new_champion_speaks_within_a_poll_and_in_whole_answers_d08(
     client: httpx.Client, config: ServiceConfig
 ) -> None:
     old = client.get("/v1/scores?as_of=2024-05-15").json()
     config.registry.promote(2, reason="better")
+    until(lambda: client.get("/v1/model").json()["version"] == 2)
     new = client.get("/v1/scores?as_of=2024-05-15").json()
     assert {score["model"]["version"] for score in old["scores"]} == {1}
     assert {score["model"]["version"] for score in new["scores"]} == {2}
@@ -236,7 +246,8 @@ def test_live_is_not_ready_before_there_is_a_champion_d02(registry: Registry) ->
         assert "riskon train" in problem(client.get("/health/ready"), 503, "no-model")
         problem(client.get("/v1/scores"), 503, "no-model")
         registry.promote(1, reason="first")
-        assert client.get("/health/ready").json() == {"status": "ready"}
+        ready = client.get("/health/ready").json()
+        assert (ready["status"], ready["version"], ready["stale"]) == ("ready", 1, False)
 
 
 def test_a_database_that_is_down_is_503_without_its_address_d23(
@@ -260,8 +271,8 @@ def test_a_database_that_is_down_is_503_without_its_address_d23(
 def test_keys_are_asked_for_where_there_are_keys_d18(
     config: ServiceConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hashes = (hash_key("one"), hash_key("two"))
-    with served(replace(config, api_key_hashes=hashes)) as client:
+    hashes = (hash_key("one"),)
+    with served(replace(config, api_keys=scoped_keys(("one", "two")))) as client:
         missing = client.get("/v1/model")
         problem(missing, 401, "key-missing")
         assert missing.headers["www-authenticate"] == "X-API-Key"
@@ -294,12 +305,15 @@ def test_every_answer_carries_the_security_headers(shared: httpx.Client) -> None
         assert headers["x-frame-options"] == "DENY"
         assert headers["content-security-policy"].startswith("default-src 'none'")
         assert headers["cache-control"] == "no-store"
+        assert len(headers["x-request-id"]) == 32
 
 
 def test_openapi_describes_the_routes(shared: httpx.Client) -> None:
     described = shared.get("/openapi.json").json()
     assert set(described["paths"]) == {
-        "/v1/scores", "/v1/scores/{forecast_id}", "/v1/model", "/health/live", "/health/ready",
+        "/v1/scores", "/v1/scores/{forecast_id}", "/v1/scores:batch", "/v1/model",
+        "/v1/history", "/v1/verification",
+        "/health/live", "/health/ready", "/metrics",
     }  # fmt: skip
     named = {p["name"] for p in described["paths"]["/v1/scores"]["get"]["parameters"]}
     assert named == {"as_of", "asset", "horizon"}
