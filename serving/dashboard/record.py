@@ -194,25 +194,24 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], name: str) -> Markup:
     """Return how often it happened against what was said, with the band of calibrated forecasts."""
     ends = [v for b in bins for v in (b.mean_probability, b.observed_frequency)]
     ends += [v for b in bins for v in (b.band_lower, b.band_upper)]
-    axis = nice_axis(ends, 5, pad=0.06)
+    axis = nice_axis(ends, 8, pad=0.04)
     body = ""
     for tick, label in zip(axis.ticks, tick_labels(axis), strict=True):
-        x, y = f"{axis.share(tick):.2f}%", f"{100 - axis.share(tick):.2f}%"
+        x, y = _percent(axis.share(tick)), _percent(100 - axis.share(tick))
         body += f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="100%"/>'
         body += f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
-        body += f'<text class="tick halo" x="2" y="{y}" dy="-4">{escape(label)}</text>'
+        body += f'<text class="tick" x="-8" y="{y}" dy="4" text-anchor="end">{escape(label)}</text>'
+        body += f'<text class="tick" x="{x}" y="100%" dy="17" text-anchor="middle">{escape(label)}</text>'
     body += '<line class="level" x1="0" y1="100%" x2="100%" y2="0"/>'
-    most = max(b.n for b in bins)
+    dots, most = "", max(b.n for b in bins)
     for b in bins:
-        x = f"{axis.share(b.mean_probability):.2f}%"
-        low, high = (f"{100 - axis.share(v):.2f}%" for v in (b.band_lower, b.band_upper))
+        x = _percent(axis.share(b.mean_probability))
+        low, high = (_percent(100 - axis.share(v)) for v in (b.band_lower, b.band_upper))
         body += f'<line class="reach" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>'
         inside = b.band_lower <= b.observed_frequency <= b.band_upper
-        size = 3.5 + 3 * (b.n / most) ** 0.5
-        body += (
-            f'<circle class="{"said" if inside else "out"}" cx="{x}" '
-            f'cy="{100 - axis.share(b.observed_frequency):.2f}%" r="{size:.1f}"/>'
-        )
+        y, size = _percent(100 - axis.share(b.observed_frequency)), 3.5 + 3 * (b.n / most) ** 0.5
+        dots += f'<circle class="{"said" if inside else "out"}" cx="{x}" cy="{y}" r="{size:.1f}"/>'
+    body += dots
     out = sum(not b.band_lower <= b.observed_frequency <= b.band_upper for b in bins)
     title = escape(
         f"Reliability of {name}: {words.plural(len(bins), 'bin')}, {out} outside the band "
@@ -222,6 +221,10 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], name: str) -> Markup:
         f'<svg class="chart square" role="img" aria-label="{title}" width="100%" '
         f'height="100%"><title>{title}</title>{body}</svg>'
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2f}%"
 
 
 def _bin_row(b: ReliabilityBin) -> tuple[str, ...]:

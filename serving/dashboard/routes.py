@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
-from starlette.concurrency import run_in_threadpool
 
 from serving.dashboard.access import Access, local_path, sign_in_form
 from serving.dashboard.anatomy import anatomy_view
@@ -21,12 +20,16 @@ from serving.dashboard.signals_view import DEFAULT_RANGE, RANGES, signals_view
 from serving.dashboard.today import today_view
 from serving.dashboard.views import Scores, Views
 from serving.keys import KeyRing
+from serving.limits import TokenBuckets, address_of
 from serving.problems import UNAVAILABLE
 from sources.errors import ModelNotFoundError, RiskonError
 
 logger = logging.getLogger(__name__)
 
 FORECAST_ID = re.compile(r"[0-9a-f]{32}")
+
+SIGN_INS_PER_MINUTE = 20.0
+"""From one address, right or wrong."""
 
 FIRST_STEPS = (
     "riskon train --market DIR --asset BTC --horizon 5",
@@ -53,6 +56,7 @@ def mount_dashboard(app: FastAPI, service: Scores, ring: KeyRing) -> None:
     ring : keys that may read; with none, anyone may look.
     """
     views, access, clock = Views(service), Access(ring), service.clock
+    tries = TokenBuckets(SIGN_INS_PER_MINUTE / 60, SIGN_INS_PER_MINUTE)
     router = APIRouter(include_in_schema=False)
     environment().globals["asset_url"] = asset_url
 
@@ -140,14 +144,14 @@ def mount_dashboard(app: FastAPI, service: Scores, ring: KeyRing) -> None:
 
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
+        common = {"path": "/sign-in", "guarded": access.guarded}
+        if tries.wait(address_of(request.scope)) > 0:
+            refusal = Refusal(429, "Too many tries", "Wait a minute, then sign in again.")
+            return page(rendered("message.html", **common, refusal=refusal), 429)
         key, back = await sign_in_form(request)
         known = access.known(key)
         if known is None:
-            common = {"path": "/sign-in", "guarded": access.guarded}
-            text = await run_in_threadpool(
-                rendered, "sign_in.html", **common, back=back, wrong=True
-            )
-            return page(text, 403)
+            return page(rendered("sign_in.html", **common, back=back, wrong=True), 403)
         answer = RedirectResponse(back, 303)
         access.sign(answer, known, clock(), secure=request.url.scheme == "https")
         return answer
