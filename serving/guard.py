@@ -29,6 +29,7 @@ NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 HEALTH = ("/health/live", "/health/ready")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+V1 = "/v1/"
 SCORES = "/v1/scores"
 
 _RAW = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
@@ -134,7 +135,9 @@ class Guard:
 
     def _told(self, scope: Scope, name: str, status: int, seconds: float) -> None:
         """Count a request and write its line; of what was sent, the method and the template."""
-        template = getattr(scope.get("route"), "path_format", None) or scope.get("route_template")
+        template: str | None = getattr(scope.get("route"), "path_format", None)
+        if template is not None and scope["path"].startswith(V1) and not template.startswith(V1):
+            template = V1 + template.removeprefix("/")  # FastAPI tells it without the prefix
         route = template or (SCORES if scope["path"] == SCORES else UNKNOWN_ROUTE)
         method = scope["method"] if scope["method"] in METHODS else "other"
         self.metrics.answered(method, route, status, seconds)

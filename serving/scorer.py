@@ -25,6 +25,7 @@ from serving.score import (
     forecast_id,
 )
 from sources import Market, as_of_instant
+from sources.crashpoints import crashpoint
 from sources.errors import DataUnavailableError, LookAheadError
 
 if TYPE_CHECKING:
@@ -235,7 +236,9 @@ class Scorer:
 
     def _recorded(self, scores: Sequence[Score]) -> tuple[Score, ...]:
         """Record what was said; an abstention is no forecast, and leaves the day open."""
+        crashpoint("before_ledger_commit")
         held = self.ledger.record([score for score in scores if not score.abstained])
+        crashpoint("after_ledger_commit")
         by_id = {score.forecast_id: score for score in held}
         return tuple(by_id.get(score.forecast_id, score) for score in scores)
 

@@ -33,7 +33,13 @@ from riskon.database import migrate
 from serving import Champion, Ledger, Registry, Score
 from serving.database import open_database
 from serving.score import DataRead, InputAge, ScoreDriver, ScoreExpert, ScoringModel, forecast_id
-from sources import Market, available_at_crypto, available_at_equity, available_at_flows
+from sources import (
+    Market,
+    available_at_crypto,
+    available_at_equity,
+    available_at_flows,
+    write_market,
+)
 from sources.calendars import sessions_between
 
 if TYPE_CHECKING:
@@ -274,3 +280,11 @@ def shared_registry(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         made.promote(1, reason="first")
     yield made
     opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def market_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the small market as a directory."""
+    folder = tmp_path_factory.mktemp("market")
+    write_market(market, folder)
+    return folder

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,50 +13,21 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
+from listening import POLL, problem, served, until
 from sqlalchemy import text
 
 from features import Dataset, build_dataset
 from serving import Ledger, Registry, Score, Scorer
-from serving.api import ServiceConfig, create_app
+from serving.api import ServiceConfig
 from serving.keys import hash_key, scoped_keys
-from sources import Market, read_market, write_market
+from sources import read_market
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
-POLL = 0.05
 FIELDS = {
     "forecast_id", "as_of", "issued_at", "asset", "horizon_days", "threshold", "probability",
     "lower", "upper", "base_rate", "abstained", "reason", "model", "data", "drivers",
     "experts",
 }  # fmt: skip
-
-
-@contextmanager
-def served(config: ServiceConfig) -> Iterator[httpx.Client]:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(config), host="127.0.0.1", port=0, log_level="critical", ws="none"
-        )
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="session")
-def market_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("market")
-    write_market(market, folder)
-    return folder
 
 
 @pytest.fixture
@@ -82,22 +50,6 @@ def shared(shared_registry: Registry, market_dir: Path) -> Iterator[httpx.Client
     ledger = Ledger(shared_registry.history.engine)
     with served(ServiceConfig(shared_registry, ledger, market_dir, clock=lambda: NOW)) as opened:
         yield opened
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(POLL)
-
-
-def problem(answer: httpx.Response, status: int, kind: str) -> str:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    content = answer.json()
-    assert content["type"] == f"urn:riskon:problem:{kind}"
-    assert content["status"] == status
-    return str(content["detail"])
 
 
 def test_the_scores_of_the_latest_day_are_those_of_the_scorer_and_the_ledger(
