@@ -82,9 +82,16 @@ def mount_dashboard(app: FastAPI, service: Scores, ring: KeyRing) -> None:
             if not scores:
                 raise Refusal(404, "No scores yet", "The champion has not scored a day.",
                               ("riskon score --market DIR",))  # fmt: skip
-            card, record = views.card(), views.record(None)
-            view = today_view(scores, clock())
-            return "today.html", {"view": view, "card": card, "record": record}
+            issued, outcomes = service.ledger.counts()
+            values = {
+                "view": today_view(scores, clock()),
+                "card": views.card(),
+                "record": views.known_record(),
+                "issued": issued,
+                "outcomes": outcomes,
+                "stale": service.stale,
+            }
+            return "today.html", values
 
         return shown(request, make)
 

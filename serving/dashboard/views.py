@@ -17,7 +17,7 @@ from serving.ledger import Ledger
 from serving.registry import Registry
 from serving.score import Score
 from serving.speaker import MarketReader
-from serving.verification import verify_live
+from serving.verification import Verification
 from sources.errors import ModelNotFoundError
 
 T = TypeVar("T")
@@ -43,6 +43,13 @@ class Scores(Protocol):
         horizons: Sequence[int] | None = None,
     ) -> tuple[Score, ...]:
         """Return the scores of a day, the latest by default."""
+
+    def verification(self) -> Verification:
+        """Return how settled forecasts did, all of them."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether who speaks may not be the champion."""
 
 
 @dataclass
@@ -75,6 +82,12 @@ class Views:
         reigns = self.service.registry.history.records()
         speaks = reigns[-1]["position"] if reigns else 0
         return speaks, self.service.ledger.counts(), self.service.clock().date()
+
+    def known_record(self) -> Record | None:
+        """Return the record if it was made before; it takes learners, which a day's page awaits not."""
+        with self._lock:
+            kept = self._kept.get((("record", None), self._mark()))
+        return kept if isinstance(kept, Record) else None
 
     def card(self) -> ModelCard:
         """Return the champion's card.
@@ -115,7 +128,7 @@ class Views:
             found = ledger.history(chosen.asset, chosen.horizon_days, start=since)
             level = latest[0].threshold
             history = one_a_day([one for one in found if one.score.threshold == level])
-        return record_view(verify_live(ledger), cells, chosen, history)
+        return record_view(self.service.verification(), cells, chosen, history)
 
     def signals(self) -> Signals | None:
         """Return the signals; None while they are being made, or where there is no market.
