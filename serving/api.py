@@ -106,9 +106,11 @@ def create_app(config: ServiceConfig) -> FastAPI:
         metrics=metrics,
         log=config.log,
     )
+    # Without keys anyone may read, and OpenAPI asks for none.
+    locked = [Depends(require_key(ring))] if ring.scopes else []
     v1 = APIRouter(
         prefix="/v1",
-        dependencies=[Depends(require_key(ring)), Depends(refuse_repeats)],
+        dependencies=[*locked, Depends(refuse_repeats)],
         responses=problems(401, 403) if ring.scopes else None,
     )
     v1.include_router(scores_router(service, answers))

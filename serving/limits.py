@@ -37,6 +37,10 @@ class Limits:
     at_once: int = 100
 
 
+CLOSE = {"connection": "close"}
+"""What else comes over such a connection is not to be read as another request."""
+
+
 class TokenBuckets:
     """A bucket for each name: it fills at a rate up to a size, and each request takes one token.
 
@@ -82,7 +86,7 @@ def declared_faults(scope: Scope, limits: Limits) -> ProblemError | None:
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     if len(headers) > limits.headers:
         return ProblemError(
-            431, "too-many-headers", f"Needed at most {limits.headers} header lines."
+            431, "too-many-headers", f"Needed at most {limits.headers} header lines.", CLOSE
         )
     length: bytes | None = None
     chunked = encoded = False
@@ -95,11 +99,11 @@ def declared_faults(scope: Scope, limits: Limits) -> ProblemError | None:
             encoded = value.strip().lower() not in (b"", b"identity")
     if length is not None and chunked:
         # Two servers in a row could each believe another one of them.
-        return ProblemError(400, "two-lengths", "Content-Length beside Transfer-Encoding.")
+        return ProblemError(400, "two-lengths", "Content-Length beside Transfer-Encoding.", CLOSE)
     if encoded:
-        return ProblemError(415, "encoded-body", "Needed a body without Content-Encoding.")
+        return ProblemError(415, "encoded-body", "Needed a body without Content-Encoding.", CLOSE)
     if length is not None and (not length.isdigit() or len(length) > 12):
-        return ProblemError(400, "bad-length", "Content-Length: needed digits.")
+        return ProblemError(400, "bad-length", "Content-Length: needed digits.", CLOSE)
     if length is not None and int(length) > limits.body_bytes:
         return _too_large(limits)
     return None
@@ -174,7 +178,7 @@ def _forget(task: asyncio.Task[None]) -> None:
 
 def _too_large(limits: Limits) -> ProblemError:
     detail = f"Needed a body of at most {limits.body_bytes} bytes."
-    return ProblemError(413, "body-too-large", detail, {"connection": "close"})
+    return ProblemError(413, "body-too-large", detail, CLOSE)
 
 
 class Patience:

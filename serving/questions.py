@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from serving.problems import ProblemError
 from serving.scorer import latest_finished_day
@@ -16,9 +16,21 @@ from serving.strict_json import strict_json
 
 MOST_ITEMS = 256
 
-DayText = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+DayText = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
 InstantText = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        }
+    ),
 ]
 AssetText = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,16}$")]
 HorizonText = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")]
@@ -30,7 +42,7 @@ class ScoresQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    as_of: DayText | None = Field(None, examples=["2025-06-20"])
+    as_of: DayText | None = None
     asset: list[AssetText] = Field([], max_length=64, examples=[["BTC"]])
     horizon: list[HorizonText] = Field([], max_length=64, examples=[["5"]])
 

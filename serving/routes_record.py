@@ -18,6 +18,12 @@ from serving.verification import Verification
 Count = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,8}$")]
 
 
+Rows = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,2}|1000)$")]
+"""Of a page, 1000 at most."""
+
+DEFAULT_ROWS = 100
+
+
 class RecordQuery(BaseModel):
     """Which part of the record; all of it by default."""
 
@@ -25,8 +31,8 @@ class RecordQuery(BaseModel):
 
     asset: AssetText | None = Field(None, examples=["BTC"])
     horizon: HorizonText | None = Field(None, examples=["5"])
-    start: DayText | None = Field(None, examples=["2025-01-01"])
-    end: DayText | None = Field(None, examples=["2025-06-20"])
+    start: DayText | None = None
+    end: DayText | None = None
     version: Count | None = Field(None, examples=["1"])
 
 
@@ -34,7 +40,7 @@ class HistoryQuery(RecordQuery):
     """A page of the record, from its beginning by default."""
 
     after: Count | None = Field(None, examples=["100"])
-    limit: Count | None = Field(None, examples=["100"])
+    limit: Rows | None = Field(None, examples=["100"])
 
 
 class History(BaseModel):
@@ -44,9 +50,6 @@ class History(BaseModel):
     after: int | None
 
 
-DEFAULT_LIMIT, MOST_ROWS = 100, 1000
-
-
 def record_router(service: DailyScores, answers: Answers) -> APIRouter:
     """Return the routes of the record."""
     router = APIRouter()
@@ -54,9 +57,7 @@ def record_router(service: DailyScores, answers: Answers) -> APIRouter:
     @router.get("/history")
     def history(query: Annotated[HistoryQuery, Query()]) -> History:
         """Return a page of forecasts with their outcomes, in the order they were issued."""
-        limit = int(query.limit or DEFAULT_LIMIT)
-        if limit > MOST_ROWS:
-            raise ProblemError(422, "invalid-request", f"limit: needed at most {MOST_ROWS}.")
+        limit = int(query.limit or DEFAULT_ROWS)
         chosen = _chosen(query)
         after = None if query.after is None else int(query.after)
         found = service.ledger.history(*chosen, after=after, limit=limit)
