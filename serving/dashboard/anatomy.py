@@ -180,13 +180,9 @@ def _steps(
     so_far = 0.0
     for name, value, contribution in parts:
         shown, meaning, told = describe(name, value)
-        picture = bar(
-            axis, so_far, so_far + contribution, f"{shown} {words.signed(contribution)}"
-        )
+        picture = bar(axis, so_far, so_far + contribution, f"{shown} {words.signed(contribution)}")
         so_far += contribution
-        made.append(
-            Step("part", shown, meaning, told, words.signed(contribution), picture)
-        )
+        made.append(Step("part", shown, meaning, told, words.signed(contribution), picture))
     made.append(
         Step("end", "Probability", "", said, words.signed(total),
              bar(axis, total, total, f"probability {said}", total=True))

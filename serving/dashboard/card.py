@@ -104,9 +104,7 @@ def _checked(path: Path, sha: str) -> bytes:
     return content
 
 
-def card_view(
-    reigns: Sequence[Mapping[str, Any]], facts: BundleFacts, now: datetime
-) -> ModelCard:
+def card_view(reigns: Sequence[Mapping[str, Any]], facts: BundleFacts, now: datetime) -> ModelCard:
     """Return the view of the champion.
 
     Parameters
@@ -147,7 +145,9 @@ def expert_words(config: Mapping[str, Any]) -> tuple[str, ...]:
     >>> expert_words({"signals": {}, "rules": None, "logistic": {}, "boosting": None})
     ('Climatology', 'Signals', 'Logistic regression')
     """
-    there = [name for name in words.EXPERTS if name == "climatology" or config.get(name) is not None]
+    there = [
+        name for name in words.EXPERTS if name == "climatology" or config.get(name) is not None
+    ]
     return tuple(words.expert_label(name) for name in there)
 
 

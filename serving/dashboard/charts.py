@@ -78,8 +78,7 @@ def grid(axis: Axis, height: float) -> str:
 def scale(axis: Axis, labels: Sequence[str], height: int = 20) -> Markup:
     """Return the labels of an axis; for eyes only, the numbers stand in the table."""
     words = "".join(
-        f'<text class="tick" x="{_x(share)}" y="13" text-anchor="middle">'
-        f"{escape(label)}</text>"
+        f'<text class="tick" x="{_x(share)}" y="13" text-anchor="middle">{escape(label)}</text>'
         for share, label in zip((axis.share(t) for t in axis.ticks), labels, strict=True)
     )
     return Markup(  # noqa: S704 - labels are escaped

@@ -106,7 +106,9 @@ def panel(
     if axis is None:
         seen = np.concatenate([values[np.isfinite(values)] for _, values in drawn])
         extra = [level] if level is not None else []
-        axis = nice_axis([*map(float, (seen.min(), seen.max())), *extra] if len(seen) else [0, 1], 3)
+        axis = nice_axis(
+            [*map(float, (seen.min(), seen.max())), *extra] if len(seen) else [0, 1], 3
+        )
 
     def y(values: np.ndarray) -> np.ndarray:
         return height * (1 - (values - axis.low) / (axis.high - axis.low))

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from serving.dashboard import words
+from serving.dashboard.assets import asset_url
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -45,7 +46,7 @@ def environment() -> Environment:
         "days": words.days,
         "plural": words.plural,
     }
-    made.globals["pages"] = PAGES
+    made.globals |= {"pages": PAGES, "asset_url": asset_url}
     return made
 
 

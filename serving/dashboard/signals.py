@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,9 +100,8 @@ def packed(signals: Signals) -> bytes:
     held = io.BytesIO()
     arrays = {f"close/{name}": series for name, series in signals.close.items()}
     arrays |= {f"value/{name}": series for name, series in signals.values.items()}
-    np.savez_compressed(
-        held, days=signals.days, **{n: a.astype("float32") for n, a in arrays.items()}
-    )
+    small: dict[str, Any] = {name: array.astype("float32") for name, array in arrays.items()}
+    np.savez_compressed(held, days=signals.days, **small)
     return held.getvalue()
 
 

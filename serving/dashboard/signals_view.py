@@ -118,7 +118,9 @@ def _price(
     highs = values.get("high_flag", np.zeros(len(close))) == 1
     note = "Close, logarithmic scale."
     if "high_flag" in values:
-        note += f" Ticks at the foot: {words.plural(int(highs.sum()), 'all-time high')} of small caps."
+        note += (
+            f" Ticks at the foot: {words.plural(int(highs.sum()), 'all-time high')} of small caps."
+        )
     title = f"{asset}, daily close on a logarithmic scale, last {words.number(_last(close))}"
     chart = panel(
         title, [Line(close, "said")], height=190, axis=axis, labels=labels, marks=highs,
@@ -131,12 +133,14 @@ def _nearness(values: dict[str, np.ndarray], uprights: Sequence[float]) -> Panel
     series = values.get("nearness_all_time")
     if series is None:
         return None
-    now = words.percent(_last(series))
+    now, axis = words.percent(_last(series)), _below_one(series)
     return Panel(
         "nearness_all_time", "Small caps, nearness to their all-time high",
         "Close of the small-cap index over its highest close so far; 100 % is a new high.", now,
         panel(f"Nearness of small caps to their all-time high, last {now}",
-              [Line(series, "quiet")], height=96, **_shares(series), level=1.0, uprights=uprights),
+              [Line(series, "quiet")], height=96, axis=axis,
+              labels=[words.percent(tick, 0) for tick in axis.ticks], level=1.0,
+              uprights=uprights),
     )  # fmt: skip
 
 
@@ -186,10 +190,9 @@ def _new_highs(values: dict[str, np.ndarray], uprights: Sequence[float]) -> Pane
     )  # fmt: skip
 
 
-def _shares(series: np.ndarray) -> dict[str, object]:
+def _below_one(series: np.ndarray) -> Axis:
     seen = series[np.isfinite(series)]
-    axis = nice_axis([*map(float, (seen.min(), 1.0))] if len(seen) else [0.5, 1.0], 3, pad=0.12)
-    return {"axis": axis, "labels": [words.percent(tick, 0) for tick in axis.ticks]}
+    return nice_axis([*map(float, (seen.min(), 1.0))] if len(seen) else [0.5, 1.0], 3, pad=0.12)
 
 
 def _symmetric(series: np.ndarray) -> Axis:

