@@ -154,9 +154,19 @@ def _row(score: Score, axis: Axis) -> Row:
         moved=tuple(_moved(driver) for driver in score.drivers if driver.feature != "(mixture)")[
             :2
         ],
-        reason=score.reason,
+        reason=None if score.reason is None else first_reason(score.reason),
         chart=score_chart(score, axis),
     )
+
+
+def first_reason(reason: str) -> str:
+    """Return the first of several reasons, and how many more there are.
+
+    >>> first_reason("stale: flows/IWM is 14.5 days old, limit 10; fund_flows ends 15 days before")
+    'stale: flows/IWM is 14.5 days old, limit 10; and 1 more'
+    """
+    first, *others = reason.split("; ")
+    return f"{first}; and {len(others)} more" if others else first
 
 
 def _moved(driver: ScoreDriver) -> str:
