@@ -79,7 +79,11 @@ def create_app(config: ServiceConfig) -> FastAPI:
         fallback=config.fallback,
         prepare=config.prepare,
     )
-    ring, answers, metrics = KeyRing(config.api_keys), Answers(service), Metrics()
+    ring, answers, metrics = (
+        KeyRing(config.api_keys),
+        Answers(lambda: service.generation),
+        Metrics(),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -116,7 +120,7 @@ def create_app(config: ServiceConfig) -> FastAPI:
     v1.include_router(scores_router(service, answers))
     v1.include_router(batch_router(service))
     v1.include_router(model_router(service))
-    v1.include_router(record_router(service, answers))
+    v1.include_router(record_router(service))
     if ring.scopes:
         v1.include_router(admin_router(service, ring))
     app.include_router(v1)

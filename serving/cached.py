@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.responses import Response
-
-from serving.daily import DailyScores
 
 MOST_ANSWERS = 512
 
@@ -37,28 +36,30 @@ class Kept:
 
 
 class Answers:
-    """Answers to ``GET /v1/scores`` by their query, as it was sent and found valid.
+    """Answers by their query, as it was sent and found valid.
 
-    All are let go when the champion, the ledger or the market changed.
+    Parameters
+    ----------
+    stamp : returns another value when none of the answers before holds any more.
     """
 
-    def __init__(self, service: DailyScores) -> None:
-        self.service = service
-        self._generation = -1
+    def __init__(self, stamp: Callable[[], object]) -> None:
+        self.stamp = stamp
+        self._stamped: object = None
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
 
     def get(self, query: bytes) -> Kept | None:
         """Return a kept answer that still holds."""
-        if self._generation != self.service.generation:
+        if self._stamped != self.stamp():
             return None
         return self._kept.get(query)
 
-    def put(self, query: bytes, kept: Kept, generation: int) -> None:
-        """Keep an answer that was begun in a generation, if that still lasts."""
-        if generation != self.service.generation:
+    def put(self, query: bytes, kept: Kept, stamp: object) -> None:
+        """Keep an answer that was begun under a stamp, if that is still the one."""
+        if stamp != self.stamp():
             return
-        if generation != self._generation:
-            self._kept, self._generation = OrderedDict(), generation
+        if stamp != self._stamped:
+            self._kept, self._stamped = OrderedDict(), stamp
         self._kept[query] = kept
         while len(self._kept) > MOST_ANSWERS:
             self._kept.popitem(last=False)

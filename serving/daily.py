@@ -85,12 +85,13 @@ class DailyScores:
         self.isolated, self.fallback = isolated, fallback
         self.trouble: RiskonError | None = None
         self.generation = 0
-        """Counts up when the champion, the ledger or the market may have changed."""
+        """Counts up when another version or another day is the answer; a day on record stands."""
+        self.record_end: object = None
+        """The last forecast and the last outcome on record."""
         self._prepare = prepare
         self._served: Served | None = None
         self._speaking: tuple[Champion, Speaking] | None = None
         self._spoke = time.monotonic()
-        self._marks: object = None
         self._latest: tuple[object, date] | None = None
         self._failed: tuple[Champion, RiskonError, float, float] | None = None
         self._loading, self._scoring = RLock(), Lock()
@@ -100,6 +101,11 @@ class DailyScores:
     def speaks(self) -> Served | None:
         """The version that speaks at present; None before the first."""
         return self._served
+
+    @property
+    def reads_market(self) -> bool:
+        """Whether there is a market to score; else what is on record is all there is."""
+        return self.market_dir is not None and self.market_dir.is_dir()
 
     @property
     def stale(self) -> bool:
@@ -134,7 +140,7 @@ class DailyScores:
                     self._prepare = None
                 champion = self.registry.champion()
                 self._take_over(champion, at_once=at_once)
-                marks = (champion, self._ledger_end())
+                end = self._record_end()
             except RiskonError as error:
                 if str(error) != str(self.trouble):
                     stays = self._served and f"version {self._served.champion.version}"
@@ -145,9 +151,9 @@ class DailyScores:
                         self._speak_as(kept)
                 return
             self.trouble = None
-            if marks != self._marks:
-                self._marks = marks
-                self.generation += 1
+            if end != self.record_end and not self.reads_market:
+                self.generation += 1  # what is the latest day, and all of it, is the record's word
+            self.record_end = end
 
     def scores(
         self,
@@ -169,7 +175,7 @@ class DailyScores:
         """
         served = self.served()
         asked = served.head.select(assets, horizons)
-        if self.market_dir is None or not self.market_dir.is_dir():
+        if not self.reads_market:
             issued = self.ledger.find(as_of, assets, horizons, served.model.version)
             order = {question: place for place, question in enumerate(served.head.questions)}
             return tuple(sorted(issued, key=lambda score: order[_question(score)]))
@@ -219,7 +225,7 @@ class DailyScores:
         if self._latest is None or self._latest[0] != key:
             with self._scoring:
                 _, last = self._speaker(served.champion).ask("days", now)
-            if self._latest is not None:
+            if self._latest is not None and self._latest[1] != last:
                 self.generation += 1
             self._latest = (key, last)
         return self._latest[1]
@@ -341,7 +347,7 @@ class DailyScores:
             self._speaking[1].close()
             self._speaking = None
 
-    def _ledger_end(self) -> tuple[int | None, int | None]:
+    def _record_end(self) -> tuple[int | None, int | None]:
         with reading(self.ledger.engine) as connection:
             said, came = (
                 connection.execute(select(func.max(table.c.position))).scalar_one()

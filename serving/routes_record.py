@@ -50,9 +50,9 @@ class History(BaseModel):
     after: int | None
 
 
-def record_router(service: DailyScores, answers: Answers) -> APIRouter:
+def record_router(service: DailyScores) -> APIRouter:
     """Return the routes of the record."""
-    router = APIRouter()
+    router, answers = APIRouter(), Answers(lambda: service.record_end)
 
     @router.get("/history")
     def history(query: Annotated[HistoryQuery, Query()]) -> History:
@@ -67,13 +67,13 @@ def record_router(service: DailyScores, answers: Answers) -> APIRouter:
     @router.get("/verification", response_model=Verification)
     def verification(request: Request, query: Annotated[RecordQuery, Query()]) -> Response:
         """Return how settled forecasts did, with anytime-valid intervals and reliability bins."""
-        generation = service.generation
-        key = b"verification?" + request.scope["query_string"]
+        stamp = answers.stamp()
+        key = request.scope["query_string"]
         kept = answers.get(key)
         if kept is None:
             found = service.verification(*_chosen(query))
             kept = Kept.of(found.model_dump_json().encode())
-            answers.put(key, kept, generation)
+            answers.put(key, kept, stamp)
         return kept.response(request.headers.get("if-none-match"))
 
     return router

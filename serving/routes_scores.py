@@ -38,7 +38,7 @@ def scores_router(service: DailyScores, answers: Answers) -> APIRouter:
     )
     def scores(request: Request, query: Annotated[ScoresQuery, Query()]) -> Response:
         """Return the scores of a day: as issued, else made now if a market is at hand."""
-        generation = service.generation
+        stamp = answers.stamp()
         day = day_of(query.as_of, service.clock)
         found = service.scores(day, query.asset, [int(h) for h in query.horizon])
         if not found:
@@ -47,7 +47,7 @@ def scores_router(service: DailyScores, answers: Answers) -> APIRouter:
         kept = Kept.of(body)
         # An abstention is not on record, and may become a score.
         if not any(score.abstained for score in found):
-            answers.put(request.scope["query_string"], kept, generation)
+            answers.put(request.scope["query_string"], kept, stamp)
         return kept.response(request.headers.get("if-none-match"))
 
     @router.get("/scores/{forecast_id}", responses=problems(404))
