@@ -344,14 +344,17 @@ def score(
 @app.command()
 def serve(
     market: Market = None,
-    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(envvar="RISKON_HOST", help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="RISKON_PORT", min=1, max=65535)] = 8000,
+    workers: Annotated[
+        int, typer.Option(envvar="RISKON_WORKERS", min=1, max=64, help="Processes on the port.")
+    ] = 1,
 ) -> None:
     """Serve the scores over REST."""
-    from riskon.commands import serve as command
+    from riskon.services import run_server
     from riskon.settings import Settings
 
-    command(Settings(), market, host, port)
+    run_server(Settings(), market, host, port, workers)
 
 
 def main() -> None:

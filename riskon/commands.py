@@ -236,13 +236,6 @@ def score(
         raise DataUnavailableError(f"no probability for {names}", source=silent[0].asset)
 
 
-def serve(where: Settings, market: Path | None, host: str, port: int) -> None:
-    """Serve the scores over REST until stopped."""
-    from riskon.services import run_server
-
-    run_server(where, market, host, port)
-
-
 def _run(
     market: Market,
     assets: Words,

@@ -54,7 +54,7 @@ def run_demo(settings: Settings, world: str, seed: int) -> None:
     spent = time.monotonic() - begun
     out.note(
         f"\nDone in {spent:.0f} s. No advice: these prices are invented. Try next:\n"
-        f"  RISKON_HOME={home} .venv/bin/riskon serve --port 8000      # then open http://127.0.0.1:8000/docs\n"
+        f"  RISKON_HOME={home} .venv/bin/riskon serve --port 8000      # then open http://127.0.0.1:8000\n"
         f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{home / 'mlflow.db'}\n"
         f"  .venv/bin/riskon backtest --market {directory} --asset BTC --horizon 5 "
         f"--output {Path(tempfile.gettempdir()) / 'predictions.csv'}"

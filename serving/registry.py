@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, make_url
 
-from models import ModelBundle
 from serving.champions import ALIAS, Champion, ChampionHistory
 from sources.crashpoints import crashpoint
 from sources.errors import (
@@ -36,6 +35,8 @@ from sources.errors import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+    from models import ModelBundle
 
 logger = logging.getLogger(__name__)
 
@@ -224,12 +225,15 @@ class Registry:
         ModelNotFoundError, TrackingUnavailableError
             If it is missing here, and cannot be fetched.
         """
-        folder = self._folder(champion.digest)
+        from models import ModelBundle  # what reads the champion alone needs no learner
+
+        folder = self.folder(champion.digest)
         if not folder.is_dir():
             self._fetch(self._version(champion.version), champion.digest)
         return ModelBundle.load(folder, digest=champion.digest)
 
-    def _folder(self, digest: str) -> Path:
+    def folder(self, digest: str) -> Path:
+        """Return where the bundle of a digest is kept once it was fetched."""
         return self.artifacts / "bundles" / digest
 
     def _candidate(self, registered: ModelVersion) -> Candidate:
@@ -299,7 +303,9 @@ class Registry:
 
     def _fetch(self, registered: ModelVersion, digest: str) -> None:
         """Download a bundle, check it, and put it in its place in one step."""
-        folder = self._folder(digest)
+        from models import ModelBundle
+
+        folder = self.folder(digest)
         if folder.is_dir():
             ModelBundle.load(folder, digest=digest)
             return

@@ -16,8 +16,6 @@ import numpy as np
 import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from models import brier_score, log_loss, reliability
-from models.scores import LEAST_PROBABILITY
 from serving.anytime import calibration_ratios, evidence, gain_bounds
 from serving.ledger import Ledger
 
@@ -180,6 +178,8 @@ def skill_of(rows: pd.DataFrame, group: Mapping[str, Any], level: float = LEVEL)
     group : asset, horizon_days, threshold and version of the group; what is absent is pooled over.
     level : of the interval.
     """
+    from models import brier_score, log_loss  # learners come with it, and take memory
+
     longest = int(rows["horizon_days"].max())
     # A day counts once its last outcome is due: the means of later days would still change.
     rows = rows[rows["as_of"] <= rows.loc[rows["horizon_days"] == longest, "as_of"].max()]
@@ -278,6 +278,8 @@ class Grids:
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
     """Return the log-odds of (n,) probabilities, cut as log losses are."""
+    from models.scores import LEAST_PROBABILITY
+
     p = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     odds: np.ndarray = np.log(p) - np.log1p(-p)
     return odds
@@ -291,6 +293,8 @@ def _finite(log_evidence: float) -> float:
 def _bins(
     outcome: np.ndarray, probability: np.ndarray, horizon_days: int
 ) -> tuple[ReliabilityBin, ...]:
+    from models import reliability
+
     found = reliability(outcome, probability, horizon_days=horizon_days, bins=BINS)
     parts = np.array_split(np.sort(probability), len(found.count))
     return tuple(

@@ -27,6 +27,7 @@ from models import (
     run_path,
 )
 from models.experts import fit_experts
+from models.golden import golden_rows
 from models.online import cell_rows, online_rows
 from riskon.database import migrate
 from serving import Champion, Ledger, Registry, Score
@@ -125,8 +126,10 @@ def make_bundle(market: Market, seed: int) -> ModelBundle:
     refits = [np.datetime64("2024-01-01", "D"), np.datetime64("2024-04-01", "D")]
     snapshots = {}
     online = online_rows(dataset, cells_of(["BTC", "ETH"], [1, 5]), config)
+    trained = []
     for cell in cells_of(["BTC", "ETH"], [1, 5]):
         rows = cell_rows(dataset, cell, online, config)
+        trained.append(rows)
         fits = [(day, fit_experts(rows, day, config)) for day in refits]
         start = initial_state(rows, refits[0], config)
         _, states = run_path(rows, start, fits, refits[-1], config)
@@ -135,7 +138,13 @@ def make_bundle(market: Market, seed: int) -> ModelBundle:
             for (day, experts), state in zip(fits, states, strict=True)
         )
     return ModelBundle(
-        config, snapshots, dataset.assets, dataset.names, refits[-1], market.digest()
+        config,
+        snapshots,
+        dataset.assets,
+        dataset.names,
+        refits[-1],
+        market.digest(),
+        golden=golden_rows(trained, snapshots),
     )
 
 
@@ -307,4 +316,12 @@ def champion_home(market: Market, tracked: Path, tmp_path_factory: pytest.TempPa
         make_registry(opened, tracked, home).promote(1, reason="first")
     opened.dispose()
     write_market(market, folder / "market")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def market_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the small market as a directory."""
+    folder = tmp_path_factory.mktemp("market")
+    write_market(market, folder)
     return folder
