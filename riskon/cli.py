@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from riskon.cli_cluster import cluster
 from riskon.cli_store import export, ingest
 from riskon.options import (
     Assets,
+    Cluster,
     Config,
     Day,
     Format,
@@ -73,6 +75,7 @@ def simulate(
 
 app.command()(ingest)
 app.command()(export)
+app.command()(cluster)
 
 
 @app.command()
@@ -213,6 +216,7 @@ def train(
     spool: Annotated[
         bool, typer.Option("--spool", help="Train even if tracking is down; sync later.")
     ] = False,
+    cluster: Cluster = None,
 ) -> None:
     """Tune, fit, evaluate, track in MLflow, and register a version."""
     from riskon.settings import Settings
@@ -220,7 +224,7 @@ def train(
     from riskon.train import train as command
 
     asked = Asked(market, asset, horizon, threshold, config, job, trials, seed)
-    command(Settings(), asked, resume, storage, experiment, format.value, workers, spool)
+    command(Settings(), asked, resume, storage, experiment, format.value, workers, spool, cluster)
 
 
 @app.command()

@@ -25,12 +25,13 @@ from training.durable import DurableStudy, Tried, open_storage, prune_rule
 from training.folds import folds_of, worth_scoring
 from training.job import run_job
 from training.jobfile import FoldConfig, JobConfig, SearchConfig
-from training.search import Choice, _Pool, choose
+from training.search import Choice, choose
 from training.space import DEFAULT_SPACE, Axis, Space
 from training.splits import Span
 from training.trial import Arena, Evaluator, Outcome
 from training.tuning import Tuning, prepare
 from training.walkforward import run_cell
+from training.workers import _Pool
 
 CHILD = Path(__file__).parents[1] / "searches.py"
 
