@@ -19,7 +19,7 @@ from scipy.special import ndtri
 from models import ModelConfig
 from sources.crashpoints import crashpoint
 from sources.errors import InsufficientHistoryError
-from training.durable import DurableStudy, Tried, propose
+from training.durable import DurableStudy, Proposer, Tried
 from training.jobfile import SearchConfig
 from training.space import Place, Space
 from training.trial import Arena
@@ -185,9 +185,10 @@ def _proposals(
     config: SearchConfig,
 ) -> dict[int, Place]:
     taken = [tried.choices for tried in before]
+    proposer = Proposer(before, sizes, config)
     found: dict[int, Place] = {}
     for place in generation:
-        found[place] = start if place == 0 else propose(place, before, taken, sizes, config)
+        found[place] = start if place == 0 else proposer.propose(place, taken)
         taken.append(found[place])
     return found
 
