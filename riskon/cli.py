@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from riskon.cli_cluster import cluster
 from riskon.cli_daily import daily, status, verify
 from riskon.cli_store import export, ingest
 from riskon.cli_study import study
 from riskon.options import (
     Assets,
+    Cluster,
     Config,
     Day,
     Format,
@@ -79,6 +81,7 @@ app.command()(daily)
 app.command()(verify)
 app.command()(status)
 app.command()(study)
+app.command()(cluster)
 
 
 @app.command()
@@ -219,6 +222,7 @@ def train(
     spool: Annotated[
         bool, typer.Option("--spool", help="Train even if tracking is down; sync later.")
     ] = False,
+    cluster: Cluster = None,
 ) -> None:
     """Tune, fit, evaluate, track in MLflow, and register a version."""
     from riskon.settings import Settings
@@ -226,7 +230,7 @@ def train(
     from riskon.train import train as command
 
     asked = Asked(market, asset, horizon, threshold, config, job, trials, seed)
-    command(Settings(), asked, resume, storage, experiment, format.value, workers, spool)
+    command(Settings(), asked, resume, storage, experiment, format.value, workers, spool, cluster)
 
 
 @app.command()

@@ -11,19 +11,21 @@ import pandas as pd
 
 from models import ModelConfig
 from riskon import output as out
+from riskon.cluster import joined_to
 from riskon.commands import open_tracking, say_omitted, say_thin, track
 from riskon.jobs import JobFolder, begin_job, holding, open_job, read_job, stopping
 from riskon.services import open_migrated
 from riskon.settings import Settings
 from riskon.watch import watching
 from riskon.wiring import default_workers, model_config, open_market, progress, status
-from sources.errors import RefusedError, TrackingUnavailableError
+from sources.errors import ClusterUnavailableError, RefusedError, TrackingUnavailableError
 from sources.market import Market
 from training.evaluation import evaluate, pooled_figures
 from training.job import Job, check_request, run_job
 from training.trials import TrialCount
 
 if TYPE_CHECKING:
+    from training.cluster import Cluster
     from training.search import Choice
     from training.tuning import Tuning
 
@@ -70,6 +72,7 @@ def train(
     form: str,
     workers: int | None,
     spool: bool = False,
+    cluster: str | None = None,
 ) -> int | None:
     """Search, train, track, register; return the version, None where the job waits in the spool.
 
@@ -81,7 +84,7 @@ def train(
     RefusedError
         If a job is resumed and described anew at the same time, or another process runs it.
     """
-    with stopping():
+    with stopping(), joined_to(cluster, workers) as crew:
         if resume is not None:
             if asked.anything:
                 raise RefusedError("--resume: needed no other description of the job; found some")
@@ -98,26 +101,33 @@ def train(
             begun = begin_job(where, config, directory, opened, now, experiment, storage)
         try:
             with holding(begun):
-                return _train(where, begun, opened, form, workers or default_workers())
+                return _train(where, begun, opened, form, workers or default_workers(), crew)
         except KeyboardInterrupt:
             out.note(f"interrupted; go on with: riskon train --resume {begun.name}")
             raise
+        except ClusterUnavailableError as error:
+            raise error.resumed_by(f"riskon train --resume {begun.name}") from error
 
 
 def _train(
-    where: Settings, begun: JobFolder, opened: Market, form: str, workers: int
+    where: Settings,
+    begun: JobFolder,
+    opened: Market,
+    form: str,
+    workers: int,
+    crew: Cluster | None,
 ) -> int | None:
     config, plots, files = begun.config, {}, {}
     count = TrialCount(open_migrated(where))
     tuning: Tuning | None = None
     if config.search.trials:
-        tuning, choice = _search(begun, opened, count, workers)
+        tuning, choice = _search(begun, opened, count, workers, crew)
         chosen = choice.config
     else:
         chosen = config.base
         count.begin(begun.data_digest, begun.name, 0, chosen.digest)
     total = count.trials_counted(begun.data_digest)
-    job = _fit(opened, begun, chosen, tuning, workers, total)
+    job = _fit(opened, begun, chosen, tuning, workers, crew, total)
     if tuning is not None:
         from training.plots import folds_plot
 
@@ -141,7 +151,7 @@ def _train(
 
 
 def _search(
-    begun: JobFolder, opened: Market, count: TrialCount, workers: int
+    begun: JobFolder, opened: Market, count: TrialCount, workers: int, crew: Cluster | None
 ) -> tuple[Tuning, Choice]:
     from training.durable import DurableStudy, open_storage
     from training.search import search
@@ -171,6 +181,7 @@ def _search(
         choice = search(
             tuning.arena, space, config.search, study,
             workers=min(workers, config.search.side_by_side),
+            crew=None if crew is None else crew.trials,
             begun=counted, finished=watch.finished,
         )  # fmt: skip
     out.note(choice.sentence)
@@ -183,6 +194,7 @@ def _fit(
     chosen: ModelConfig,
     tuning: Tuning | None,
     workers: int,
+    crew: Cluster | None,
     trials: int,
 ) -> Job:
     config = begun.config
@@ -194,6 +206,7 @@ def _fit(
         job = run_job(
             opened, assets, days, chosen,
             thresholds=config.thresholds, workers=workers, done=advance,
+            walkers=None if crew is None else crew.cells,
             evaluate_from=unseen, dataset=None if tuning is None else tuning.dataset,
             trials=trials,
         )  # fmt: skip

@@ -47,14 +47,22 @@ def sizes_of(space: Space) -> dict[str, int]:
 
 
 def run_search(
-    folder: Path, tuning: Tuning, *, workers: int = 1, job: JobConfig = JOB, url: str | None = None,
-    begun=lambda _place, _config: None, finished=lambda _tried, _choice: None,
+    folder: Path, tuning: Tuning, *, workers: int = 1, crew=None, job: JobConfig = JOB,
+    url: str | None = None, begun=lambda _place, _config: None,
+    finished=lambda _tried, _choice: None,
 ) -> Choice:  # fmt: skip
     """Run the search on the record of a folder."""
     space = Space(job.base, job.search.space)
     study = DurableStudy(open_storage(folder, url), "small", sizes_of(space))
     return search(
-        tuning.arena, space, job.search, study, workers=workers, begun=begun, finished=finished
+        tuning.arena,
+        space,
+        job.search,
+        study,
+        workers=workers,
+        crew=crew,
+        begun=begun,
+        finished=finished,
     )
 
 

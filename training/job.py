@@ -15,7 +15,14 @@ from sources.market import Market
 from training.evaluation import evaluate
 from training.promotion import judge
 from training.report import JobReport
-from training.walkforward import CellRun, Progress, bundle_of, refit_days, walk_forward
+from training.walkforward import (
+    CellRun,
+    Progress,
+    Walkers,
+    bundle_of,
+    refit_days,
+    walk_forward,
+)
 
 HORIZONS = (1, 5, 20)
 LONGEST_HORIZON = 365
@@ -97,6 +104,7 @@ def run_job(
     *,
     thresholds: Sequence[float] = (0.0,),
     workers: int = 1,
+    walkers: Walkers | None = None,
     done: Progress | None = None,
     evaluate_from: pd.Timestamp | None = None,
     dataset: Dataset | None = None,
@@ -106,6 +114,8 @@ def run_job(
 
     Parameters
     ----------
+    walkers : walk the cells in the place of workers, such as
+        :meth:`training.cluster.Cluster.cells`.
     evaluate_from : figures and verdict come from the days from here on, which a search of the
         configuration has not seen; from all by default.
     dataset : of all assets, where it is built already.
@@ -116,7 +126,7 @@ def run_job(
     if dataset is None:
         dataset = build_dataset(market, market.crypto, config.features)
     cells, short = _long_enough(dataset, cells_of(assets, horizons, thresholds), config)
-    runs = walk_forward(dataset, cells, config, workers=workers, done=done)
+    runs = walk_forward(dataset, cells, config, workers=workers, walkers=walkers, done=done)
     evaluations, thin = evaluate(runs, start=evaluate_from, trials=trials)
     if not evaluations:
         raise InsufficientHistoryError(
