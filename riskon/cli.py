@@ -168,6 +168,9 @@ def evaluate(
         float, typer.Option(min=3, max=13, help="Length in years, from 2013 on.")
     ] = 12.0,
     strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
+    peers: Annotated[
+        int, typer.Option(min=0, help="Markets a world that plain learners run on too.")
+    ] = 1,
     market: Annotated[
         Path | None, typer.Option(help="Evaluate on this market directory instead.")
     ] = None,
@@ -190,6 +193,7 @@ def evaluate(
         config,
         format.value,
         workers,
+        peers,
     )
 
 
