@@ -17,6 +17,7 @@ from riskon.wiring import default_workers, model_config, open_market, progress, 
 from sources.errors import DataUnavailableError, RefusedError, TrackingUnavailableError
 from sources.market import Market
 from training.job import Job, check_request, run_job
+from training.runs import SearchRecord
 
 OLD_MARKET_DAYS = 3
 
@@ -109,8 +110,12 @@ def backtest(
     out.note(f"Wrote {len(table)} predictions to {output}.")
 
 
-def open_tracking(where: Settings, *, spool: bool = False) -> None:
+def open_tracking(where: Settings, *, spool: bool = False) -> bool:
     """Make sure that the tracking store answers, before work is done; close runs of the killed.
+
+    Returns
+    -------
+    whether it answers; it need not where jobs are to wait in the spool.
 
     Raises
     ------
@@ -129,15 +134,16 @@ def open_tracking(where: Settings, *, spool: bool = False) -> None:
         if not spool:
             raise
         out.note(f"{error}. The job will wait in {where.spool}, as --spool asks.")
-        return
+        return False
     if closed:
         out.note(f"Closed as KILLED {len(closed)} run(s) of jobs that died: {', '.join(closed)}.")
+    return True
 
 
 def sync(where: Settings) -> None:
     """Send the jobs that wait in the spool, each once, the oldest first."""
+    from training.sending import send_job
     from training.spool import waiting
-    from training.tracking import send_job
 
     jobs = waiting(where.spool)
     if not jobs:
@@ -156,11 +162,19 @@ def track(
     experiment: str,
     more_plots: Mapping[str, bytes] | None = None,
     more_files: Mapping[str, bytes] | None = None,
+    search: SearchRecord | None = None,
+    run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> int:
-    """Track a finished job with its plots; return the version registered."""
+    """Track a finished job with its plots; return the version registered.
+
+    Parameters
+    ----------
+    search, run_id, tags : as for :func:`training.sending.track_job`.
+    """
     from training.artifacts import PREDICTIONS, predictions_artifact
     from training.plots import plots_of, skill_plot
-    from training.tracking import track_job
+    from training.sending import track_job
     from training.walkforward import predictions
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
@@ -187,6 +201,9 @@ def track(
                 PREDICTIONS: predictions_artifact(job.runs, start=evaluated_from),
                 **(more_files or {}),
             },
+            search=search,
+            run_id=run_id,
+            tags=tags,
         )
     return tracked.version
 

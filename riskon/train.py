@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from training.job import Job, check_request, run_job
 from training.trials import TrialCount
 
 if TYPE_CHECKING:
+    from training.runs import SearchRecord
     from training.search import Choice
     from training.tuning import Tuning
 
@@ -86,28 +88,50 @@ def train(
             if asked.anything:
                 raise RefusedError("--resume: needed no other description of the job; found some")
             begun = open_job(where, resume, storage)
-            open_tracking(where, spool=spool)
+            tracked = open_tracking(where, spool=spool)
             opened = begun.same_market(open_market(begun.market, where))
         else:
             config = read_job(asked.job, asked.flags)
-            open_tracking(where, spool=spool)
+            tracked = open_tracking(where, spool=spool)
             now = pd.Timestamp.now(tz="UTC").as_unit("us")
             opened = open_market(asked.market, where).as_of(now)
             check_request(opened, config.assets, config.horizons, config.thresholds)
             directory = asked.market or where.market_directory
             begun = begin_job(where, config, directory, opened, now, experiment, storage)
         try:
-            with holding(begun):
-                return _train(where, begun, opened, form, workers or default_workers())
+            with holding(begun), _run_of(where, begun, tracked=tracked) as run_id:
+                return _train(where, begun, opened, form, workers or default_workers(), run_id)
         except KeyboardInterrupt:
             out.note(f"interrupted; go on with: riskon train --resume {begun.name}")
             raise
 
 
+@contextmanager
+def _run_of(where: Settings, begun: JobFolder, *, tracked: bool) -> Iterator[str | None]:
+    """Keep a run in MLflow while the job works; none where tracking is down, as --spool allows."""
+    from training.running import running
+
+    if not tracked:
+        yield None
+        return
+    where.artifacts.mkdir(parents=True, exist_ok=True)
+    with running(
+        where.tracking, f"train {begun.name}", begun.tags,
+        experiment=begun.experiment, artifacts=where.artifacts,
+    ) as run_id:  # fmt: skip
+        yield run_id
+
+
 def _train(
-    where: Settings, begun: JobFolder, opened: Market, form: str, workers: int
+    where: Settings,
+    begun: JobFolder,
+    opened: Market,
+    form: str,
+    workers: int,
+    run_id: str | None,
 ) -> int | None:
     config, plots, files = begun.config, {}, {}
+    searched: SearchRecord | None = None
     count = TrialCount(open_migrated(where))
     tuning: Tuning | None = None
     if config.search.trials:
@@ -120,17 +144,20 @@ def _train(
     job = _fit(opened, begun, chosen, tuning, workers, total)
     if tuning is not None:
         from training.plots import folds_plot
+        from training.space import Space
+        from training.trial_runs import search_record
 
         _say_outer(job, tuning)
         days = tuning.dataset.days.to_numpy("datetime64[D]")
         plots["folds.png"] = folds_plot(days, tuning.folds)
         files["search.json"] = choice.to_json().encode()
+        searched = search_record(choice, Space(config.base, config.search.space))
     files["job.json"] = (config.model_dump_json(indent=2) + "\n").encode()
     out.print_evaluations(job.report.evaluations, form)
     out.print_verdict(job.report.verdict)
     out.note(f"{total} trial{'s' if total > 1 else ''} so far on these data.")
     try:
-        version = track(where, job, begun.experiment, plots, files)
+        version = track(where, job, begun.experiment, plots, files, searched, run_id, begun.tags)
     except TrackingUnavailableError as error:
         out.note(f"{error}. The job is done and waits in {where.spool}.")
         out.note("Next, when it answers again: riskon sync")
