@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -173,15 +176,23 @@ def track(
     search, run_id, tags : as for :func:`training.sending.track_job`.
     """
     from training.artifacts import PREDICTIONS, predictions_artifact
-    from training.plots import plots_of, skill_plot
+    from training.importance import importance_of
+    from training.plots import importance_plot, plots_of, skill_plot
     from training.sending import track_job
     from training.walkforward import predictions
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
         bundle = job.bundle.save(Path(folder) / "bundle")
         plots: dict[str, bytes] = dict(more_plots or {})
+        importances: dict[str, Any] = {}
         for evaluation in job.report.evaluations:
             plots |= plots_of(evaluation)
+            # As of the days that the figures are of.
+            moved = importance_of(
+                job.runs[evaluation.cell], job.report.config, start=pd.Timestamp(evaluation.days[0])
+            )
+            plots[f"{evaluation.cell}/importance.png"] = importance_plot(moved)
+            importances[str(evaluation.cell)] = asdict(moved)
         plots["skill.png"] = skill_plot(job.report.evaluations)
         # The days before were seen by whoever chose the configuration.
         evaluated_from = pd.Timestamp(min(e.days[0] for e in job.report.evaluations))
@@ -199,6 +210,7 @@ def track(
             predictions=out.predictions_csv(predictions(job.runs)),
             more_files={
                 PREDICTIONS: predictions_artifact(job.runs, start=evaluated_from),
+                "importance.json": json.dumps(importances, indent=2).encode() + b"\n",
                 **(more_files or {}),
             },
             search=search,

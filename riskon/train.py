@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from riskon.services import open_migrated
 from riskon.settings import Settings
 from riskon.watch import watching
 from riskon.wiring import default_workers, model_config, open_market, progress, status
-from sources.errors import RefusedError, TrackingUnavailableError
+from sources.errors import RefusedError, SchemaError, TrackingUnavailableError
 from sources.market import Market
 from training.evaluation import evaluate, pooled_figures
 from training.job import Job, check_request, run_job
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from training.runs import SearchRecord
     from training.search import Choice
     from training.tuning import Tuning
+
+
+TRUTH = "truth.csv"
+KEYS = ("date", "asset", "horizon", "p_star")
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def _train(
     job = _fit(opened, begun, chosen, tuning, workers, total)
     if tuning is not None:
         from training.plots import folds_plot
+        from training.selection import selection_of
         from training.space import Space
         from training.trial_runs import search_record
 
@@ -152,6 +157,9 @@ def _train(
         plots["folds.png"] = folds_plot(days, tuning.folds)
         files["search.json"] = choice.to_json().encode()
         searched = search_record(choice, Space(config.base, config.search.space))
+        found = selection_of(choice)
+        job = replace(job, report=replace(job.report, selection=found))
+        out.note(found.sentence)
     files["job.json"] = (config.model_dump_json(indent=2) + "\n").encode()
     out.print_evaluations(job.report.evaluations, form)
     out.print_verdict(job.report.verdict)
@@ -217,16 +225,48 @@ def _fit(
     unseen = None
     if tuning is not None:
         unseen = pd.Timestamp(tuning.folds.outer[0].begin).as_unit("us")
+    truth = read_truth(begun.market)
     with progress("walking forward", len(assets) * len(days) * len(config.thresholds)) as advance:
         job = run_job(
             opened, assets, days, chosen,
             thresholds=config.thresholds, workers=workers, done=advance,
             evaluate_from=unseen, dataset=None if tuning is None else tuning.dataset,
-            trials=trials,
+            trials=trials, truth=truth,
         )  # fmt: skip
     say_omitted(job.dataset.omitted)
     say_thin(job.thin)
     return job
+
+
+def read_truth(market: Path) -> pd.DataFrame | None:
+    """Return the true probabilities that a simulated market keeps, None where there are none.
+
+    The leak alarm takes them for the most that can be known; without them, what real markets have
+    shown.
+
+    Raises
+    ------
+    SchemaError
+        If the file is not a table of probabilities.
+    """
+    path = market / TRUTH
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_csv(
+            path, dtype={"asset": "str", "horizon": "int64", "p_star": "float64"},
+            keep_default_na=False, parse_dates=["date"], date_format="%Y-%m-%d",
+        )  # fmt: skip
+    except ValueError as error:
+        raise SchemaError(str(path), expected=f"columns {KEYS}", found=str(error)[:80]) from error
+    if missing := [name for name in KEYS if name not in table]:
+        raise SchemaError(str(path), expected=f"columns {missing}", found=f"{list(table)}"[:80])
+    keys = [name for name in ("date", "asset", "horizon", "threshold") if name in table]
+    if not table["p_star"].between(0, 1).all() or table.duplicated(keys).any():
+        raise SchemaError(
+            str(path), column="p_star", expected="one of 0 to 1 for each day", found="others"
+        )
+    return table.astype({"date": "datetime64[us]"})
 
 
 def _say_outer(job: Job, tuning: Tuning) -> None:

@@ -203,5 +203,7 @@ def evaluation_json(report: JobReport) -> str:
         "skill_certified": report.verdict.skill_certified,
         "checks": [list(check) for check in report.verdict.checks],
         "omitted": dict(report.omitted),
+        "trials_counted": report.trials,
+        "search": None if report.selection is None else asdict(report.selection),
     }
     return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"

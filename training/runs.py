@@ -30,8 +30,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """What a search leaves on record: its trials as runs, and its figures for the job's run."""
+    """What a search leaves on record: its trials as runs, and its course for the job's run."""
 
     trials: Sequence[RunRecord] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
     series: Mapping[str, list[float]] = field(default_factory=dict)

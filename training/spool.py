@@ -158,7 +158,8 @@ def _record(
         child = {**tags, **undefined_tag(missing), **cell_tags(evaluation), KIND: CELL_RUN}
         cells.append(RunRecord(str(evaluation.cell), child, params, values))
     means, undefined = checked_metrics("the job", mean_metrics(report.evaluations))
-    means |= checked_metrics("the search", search.metrics)[0]
+    if report.selection is not None:
+        means |= checked_metrics("the search", report.selection.metrics)[0]
     note = {"mlflow.note.content": summary(report), KIND: JOB_RUN}
     head = {**tags, **undefined_tag(undefined), **note}
     course = {name: list(values) for name, values in search.series.items()}

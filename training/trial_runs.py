@@ -18,7 +18,7 @@ LONGEST_REASON = 500
 
 def search_record(choice: Choice, space: Space) -> SearchRecord:
     """Return what a search leaves on record."""
-    return SearchRecord(trial_runs(choice, space), {}, search_series(choice))
+    return SearchRecord(trial_runs(choice, space), search_series(choice))
 
 
 def trial_runs(choice: Choice, space: Space) -> list[RunRecord]:

@@ -19,9 +19,10 @@ from mlflow import MlflowClient
 
 from riskon.jobs import begin_job, holding, open_job, read_job
 from riskon.settings import Settings
+from riskon.train import read_truth
 from riskon.watch import Watch
 from serving.database import open_database
-from sources.errors import DataUnavailableError, IntegrityError, RefusedError
+from sources.errors import DataUnavailableError, IntegrityError, RefusedError, SchemaError
 from training.codebase import code_digest
 from training.jobfile import JobConfig
 from training.trials import TrialCount
@@ -173,6 +174,20 @@ def test_C16_a_past_that_reads_differently_is_refused(tmp_path: Path) -> None:
 def test_the_same_job_on_the_same_data_is_the_same_job(tmp_path: Path) -> None:
     where = Settings(home=tmp_path)
     assert begin(where)[1].name == begin(where)[1].name
+
+
+def test_the_truth_of_a_simulated_market_is_read_and_a_file_that_is_none_is_refused(
+    tmp_path: Path,
+) -> None:
+    assert read_truth(tmp_path) is None
+    (tmp_path / "truth.csv").write_text("date,asset,horizon,p_star\n2020-01-02,BTC,5,0.625\n")
+    table = read_truth(tmp_path)
+    assert table is not None
+    assert table.iloc[0].tolist() == [pd.Timestamp("2020-01-02"), "BTC", 5, 0.625]
+    for wrong in ("p_star,date\n", "date,asset,horizon,p_star\n2020-01-02,BTC,5,1.5\n"):
+        (tmp_path / "truth.csv").write_text(wrong)
+        with pytest.raises(SchemaError, match=r"truth\.csv"):
+            read_truth(tmp_path)
 
 
 def test_C17_a_job_that_other_code_began_is_not_gone_on_with(
