@@ -16,7 +16,7 @@ from training.bootstrap import stationary_bootstrap_means
 from training.coverage import HALF
 from training.evaluation import MNAT, block_length
 from training.folds import Folds
-from training.importance import Importance
+from training.importance import Importance, Moved
 from training.report import CellEvaluation
 from training.slices import KINDS, skill_by
 
@@ -29,7 +29,7 @@ STACK = ("#BDBDBD", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55
 DPI = 110
 CLIMATOLOGY = "climatology"
 LEAST_WIDTH = 1e-4
-MOST_FEATURES = 16
+MOST_FEATURES, MOST_BY_GAIN = 12, 5
 LEAST_SPAN = 0.02
 """Probability shown on either side of the forecasts, so that a flat forecast has room."""
 
@@ -204,7 +204,7 @@ def importance_plot(importance: Importance) -> bytes:
     Beside the features stands their share in the gain of LightGBM's splits: what the trees
     were fitted with, whether or not the mixture believed them.
     """
-    blocks, features = importance.blocks, importance.features[:MOST_FEATURES]
+    blocks, features = importance.blocks, _worth_showing(importance)
     figure = _figure((11.0, 1.6 + 0.27 * max(len(blocks), len(features), 6)))
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.2, 0.5))
     for axes, found in ((left, blocks), (middle, features)):
@@ -222,10 +222,18 @@ def importance_plot(importance: Importance) -> bytes:
         axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
     _title(left, f"{_question(importance)}: what moved the forecasts", "")
     left.set_title(left.get_title(loc="left"), loc="left", fontsize=11, fontweight="bold")
-    count = len(importance.features)
-    note = f"{len(features)} of {count} features" if count > len(features) else ""
-    _title(middle, "", f"{importance.days} days{', ' + note if note else ''}")
+    count = sum(not one.name.startswith("(") for one in importance.features)
+    _title(middle, "", f"{importance.days} days, {len(features)} of {count} features")
     return _png(figure)
+
+
+def _worth_showing(importance: Importance) -> tuple[Moved, ...]:
+    """Return the features that moved most, and those that LightGBM gained most with."""
+    named = [one for one in importance.features if not one.name.startswith("(")]
+    by_gain = sorted(named, key=lambda one: -(one.gain_share or 0.0))[:MOST_BY_GAIN]
+    kept = [one for one in named[:MOST_FEATURES] if one not in by_gain]
+    kept += [one for one in by_gain if one.gain_share]
+    return tuple(sorted(kept, key=lambda one: -one.mean))
 
 
 PLOTS: Mapping[str, Callable[[CellEvaluation], bytes]] = {
