@@ -214,6 +214,7 @@ def importance_plot(importance: Importance) -> bytes:
             axes.plot([one.lower, one.upper], [place, place], color=INK, lw=1.2)
         axes.set_yticks(range(len(found)), [one.name for one in found], fontsize=8)
         axes.set_xlabel("mean |move| of the log-odds, 90 % interval", fontsize=9)
+        axes.locator_params(axis="x", nbins=4)
     shares = [0.0 if one.gain_share is None else 100 * one.gain_share for one in features]
     right.barh(range(len(features)), shares, 0.68, color=ORANGE, alpha=0.85, lw=0)
     right.set_yticks(range(len(features)), [""] * len(features))

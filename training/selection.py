@@ -70,15 +70,19 @@ class Selection:
     @property
     def sentence(self) -> str:
         """What was found, in words."""
-        best = "the configuration as it is" if self.best == 0 else f"trial {self.best}"
-        return (
+        tried = (
             f"Of {self.trials} trials, the configuration as it is among them, {self.whole} ran "
-            f"through {self.folds} inner folds, {self.pruned} were given up, {self.failed} "
-            f"failed. The best is {best}: {self.gain_mnat:+.2f} mnat a day over the configuration "
-            f"as it is [{self.lower:+.2f}, {self.upper:+.2f}]; p = {self.p_value:.3f} that none "
-            f"is better, corrected for all that ran through; {len(self.confidence_set)} of them "
-            f"cannot be told from the best at {CONFIDENCE:.0%}."
+            f"through {self.folds} inner folds, {self.pruned} were given up, {self.failed} failed."
         )
+        best = "The best is the configuration as it is"
+        if self.best != 0:
+            best = (
+                f"The best is trial {self.best}: {self.gain_mnat:+.2f} mnat a day over the "
+                f"configuration as it is [{self.lower:+.2f}, {self.upper:+.2f}]; "
+                f"p = {self.p_value:.3f} that none is better, all that ran through counted"
+            )
+        alike = len([place for place in self.confidence_set if place != self.best])
+        return f"{tried} {best}; {alike} more cannot be told from it at {CONFIDENCE:.0%}."
 
 
 def selection_of(choice: Choice) -> Selection:
