@@ -25,7 +25,7 @@ forecast is settled must not depend on its outcome.
 
 Averaging the h martingales instead would be narrower, and wrong for who looks daily: the
 average is no supermartingale, as one class may be watched while another's outcome is half
-known (Arnold, Henzi and Ziegel 2023, section 2.3).
+known (on lags above one see Arnold, Henzi and Ziegel 2023).
 
 References
 ----------
