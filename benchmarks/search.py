@@ -69,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials-on-a-cluster", type=int, default=15)
     parser.add_argument("--only", choices=["trial", "cluster", "model", "record"])
     asked = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -79,7 +80,7 @@ def main() -> None:
     tuning = prepare(market, job)
     parts: dict[str, Callable[[Path], Any]] = {
         "trial": lambda folder: trial(tuning.arena, job, folder, asked.rounds),
-        "cluster": lambda folder: cluster(tuning.arena, job_of(15), folder),
+        "cluster": lambda folder: cluster(tuning.arena, job_of(asked.trials_on_a_cluster), folder),
         "model": lambda folder: model(tuning, job, folder),
         "record": lambda folder: record(tuning.arena, folder),
     }

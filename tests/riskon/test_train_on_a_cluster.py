@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ side_by_side = 2
 """
 
 
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    started = LocalCluster(tmp_path)
+    yield started
+    started.end()
+
+
 def test_a_cluster_that_is_down_or_comes_with_workers_is_one_line_in_seconds(command) -> None:
     begun = time.monotonic()
     address = f"tcp://127.0.0.1:{free_port()}"
@@ -49,10 +57,11 @@ def test_a_cluster_that_is_down_or_comes_with_workers_is_one_line_in_seconds(com
 
 
 @pytest.mark.slow
-def test_a_job_whose_scheduler_is_killed_says_how_to_go_on_and_does(home, tmp_path: Path) -> None:
+def test_a_job_whose_scheduler_is_killed_says_how_to_go_on_and_does(
+    home, cluster: LocalCluster, tmp_path: Path
+) -> None:
     job = tmp_path / "job.toml"
     job.write_text(JOB)
-    cluster = LocalCluster(tmp_path)
     address = cluster.address
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RISKON_", "MLFLOW_"))}
     program = Path(sys.executable).parent / "riskon"
@@ -79,7 +88,6 @@ def test_a_job_whose_scheduler_is_killed_says_how_to_go_on_and_does(home, tmp_pa
     assert "Traceback" not in "".join(said)
     stored = sum(line.startswith("trial ") for line in said)
     done = home.run("train", "--resume", name, "--cluster", cluster.address)
-    cluster.end()
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\ntrial ") == 7 - stored
     assert "Registered version" in done.stderr
