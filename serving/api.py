@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from serving.answers import problems
 from serving.cached import Answers
 from serving.daily import DailyScores
+from serving.dashboard import mount_dashboard
 from serving.guard import Guard, refuse_repeats
 from serving.keys import KeyRing, KeyScope, require_key
 from serving.ledger import Ledger
@@ -124,4 +125,5 @@ def create_app(config: ServiceConfig) -> FastAPI:
         v1.include_router(admin_router(service, ring))
     app.include_router(v1)
     app.include_router(health_router(service, metrics))
+    mount_dashboard(app, service, ring)
     return app
