@@ -62,7 +62,6 @@ class Contents:
         return "today.html", {
             "view": today_view(scores, self.service.clock()),
             "card": self.views.card(),
-            "record": self.views.known_record(),
             "issued": issued,
             "outcomes": outcomes,
             "stale": self.service.stale,
