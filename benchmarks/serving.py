@@ -88,6 +88,7 @@ def measured(home: Path, held: Path, seconds: int, days: int) -> dict[str, objec
     market = home / "market"
     settings = {
         "RISKON_HOME": str(home), "RISKON_MARKET": str(market), "RISKON_REQUESTS_PER_SECOND": "0",
+        "RISKON_DEADLINE_SECONDS": "600",
     }  # fmt: skip
     flags = ("serve", "--port", (port := str(free_port())))
     url = f"http://127.0.0.1:{port}"
@@ -189,9 +190,11 @@ def peer(held: Path, bundle: Path, market: Path) -> Iterator[tuple[subprocess.Po
 @contextmanager
 def started(program: str, *told: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program beside us, and end it and its children."""
+    # MLflow calls uvicorn by its name.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     process = subprocess.Popen(  # noqa: S603 - ours
         [*command(program), *told],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **settings},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PATH": path, **settings},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
@@ -233,7 +236,7 @@ def until_ready(url: str, seconds: float = 120) -> None:
 
 def asked(url: str) -> dict[str, str]:
     """Return the JSON of an address."""
-    with urllib.request.urlopen(url, timeout=120) as answer:  # noqa: S310 - our own
+    with urllib.request.urlopen(url, timeout=600) as answer:  # noqa: S310 - our own
         return json.load(answer)
 
 
@@ -242,7 +245,7 @@ def posted(url: str, body: object) -> object:
     request = urllib.request.Request(  # noqa: S310 - our own
         url, json.dumps(body).encode(), {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 - our own
+    with urllib.request.urlopen(request, timeout=600) as answer:  # noqa: S310 - our own
         return json.load(answer)
 
 

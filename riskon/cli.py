@@ -9,10 +9,13 @@ from typing import Annotated
 
 import typer
 
+from riskon.cli_cluster import cluster
 from riskon.cli_daily import daily, status, verify
 from riskon.cli_store import export, ingest
+from riskon.cli_study import study
 from riskon.options import (
     Assets,
+    Cluster,
     Config,
     Day,
     Format,
@@ -77,6 +80,8 @@ app.command()(export)
 app.command()(daily)
 app.command()(verify)
 app.command()(status)
+app.command()(study)
+app.command()(cluster)
 
 
 @app.command()
@@ -163,6 +168,9 @@ def evaluate(
         float, typer.Option(min=3, max=13, help="Length in years, from 2013 on.")
     ] = 12.0,
     strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
+    peers: Annotated[
+        int, typer.Option(min=0, help="Markets a world that plain learners run on too.")
+    ] = 1,
     market: Annotated[
         Path | None, typer.Option(help="Evaluate on this market directory instead.")
     ] = None,
@@ -185,6 +193,7 @@ def evaluate(
         config,
         format.value,
         workers,
+        peers,
     )
 
 
@@ -217,6 +226,7 @@ def train(
     spool: Annotated[
         bool, typer.Option("--spool", help="Train even if tracking is down; sync later.")
     ] = False,
+    cluster: Cluster = None,
 ) -> None:
     """Tune, fit, evaluate, track in MLflow, and register a version."""
     from riskon.settings import Settings
@@ -224,7 +234,7 @@ def train(
     from riskon.train import train as command
 
     asked = Asked(market, asset, horizon, threshold, config, job, trials, seed)
-    command(Settings(), asked, resume, storage, experiment, format.value, workers, spool)
+    command(Settings(), asked, resume, storage, experiment, format.value, workers, spool, cluster)
 
 
 @app.command()

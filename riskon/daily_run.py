@@ -193,7 +193,10 @@ def _score(day: Day) -> tuple[int, str]:
     changed = day.ledger.counts()[0] - before
     said = f"as of {last}: {changed} score(s) issued" if changed else f"as of {last}: all there"
     if len(days) > 1:
-        said += f", with {len(days) - 1} missed day(s) looked at"
+        # What was scored late may be due already.
+        late = settle(day.ledger, day.opened(), day.instant()).settled
+        changed += late
+        said += f", {len(days) - 1} missed day(s) looked at, {late} outcome(s) of them settled"
     if silent:
         names = ", ".join(f"{s.asset} {s.horizon_days}d: {s.reason}" for s in silent)
         day.trouble.append(

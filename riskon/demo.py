@@ -40,8 +40,9 @@ def run_demo(settings: Settings, world: str, seed: int) -> None:
     cells = len(market.crypto) * len(HORIZONS)
     with progress("walking forward", cells) as advance:
         job = run_job(
-            market, market.crypto, HORIZONS, ModelConfig(), workers=default_workers(), done=advance
-        )
+            market, market.crypto, HORIZONS, ModelConfig(), workers=default_workers(), done=advance,
+            truth=simulated.truth,
+        )  # fmt: skip
     out.note(f"3/5 Track in MLflow, under {home}")
     commands.open_tracking(where)
     version = commands.track(where, job, "riskon")

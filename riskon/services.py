@@ -15,12 +15,14 @@ from riskon.database import migrate
 from riskon.settings import Settings
 from riskon.wiring import open_store
 from serving import Ledger, Registry, Scorer, open_database
-from sources.errors import DataUnavailableError, RefusedError
+from sources.errors import DataUnavailableError, IntegrityError, RefusedError
 from sources.market import Market
 from sources.store import Store, is_store
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from models import ModelBundle
 
 GRACE_SECONDS = 20
 """Between SIGTERM and the end, for requests that are under way."""
@@ -29,7 +31,50 @@ GRACE_SECONDS = 20
 def open_serving(where: Settings) -> tuple[Registry, Ledger]:
     """Open the database, brought to its newest schema, and what stands on it."""
     engine = open_migrated(where)
-    return Registry(engine, where.artifacts, where.tracking), Ledger(engine)
+    admit = SameLibraries(refuse=where.version_policy == "refuse")
+    return Registry(engine, where.artifacts, where.tracking, admit=admit), Ledger(engine)
+
+
+class SameLibraries:
+    """Compares the libraries that a version was trained with to those that are to serve it.
+
+    Parameters
+    ----------
+    refuse : a version trained with others does not speak; else it is said, once a version.
+    """
+
+    def __init__(self, *, refuse: bool) -> None:
+        self.refuse = refuse
+        self._said: set[str] = set()
+
+    def __call__(self, bundle: ModelBundle) -> None:
+        """Admit a bundle.
+
+        Raises
+        ------
+        IntegrityError
+            If it was trained with other libraries, and is to be refused.
+        """
+        from models import library_versions
+        from riskon.output import note
+
+        now, then = library_versions(), bundle.versions
+        changed = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+        if not changed:
+            return
+        trained, here = (
+            ", ".join(f"{name} {held.get(name, 'unknown')}" for name in changed)
+            for held in (then, now)
+        )
+        if self.refuse:
+            raise IntegrityError(
+                f"version trained through {bundle.trained_through}",
+                expected=f"{trained}, with which it was trained, as RISKON_VERSION_POLICY=refuse",
+                found=here,
+            )
+        if trained not in self._said:
+            self._said.add(trained)
+            note(f"the champion was trained with {trained}; this is {here}")
 
 
 def open_migrated(where: Settings) -> Engine:
@@ -69,19 +114,9 @@ def open_scorer(where: Settings) -> Scorer:
     ModelNotFoundError
         Before the first promotion.
     """
-    from models import library_versions
-    from riskon.output import note
-
     registry, ledger = open_serving(where)
     champion = registry.champion()
     bundle = registry.load(champion)
-    changed = {
-        name: (then, now)
-        for name, now in library_versions().items()
-        if (then := bundle.versions.get(name)) != now
-    }
-    for name, (then, now) in changed.items():
-        note(f"version {champion.version} was trained with {name} {then}; this is {now}")
     return Scorer(bundle, champion, ledger, fallback=where.fallback)
 
 

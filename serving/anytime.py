@@ -90,21 +90,21 @@ def evidence(log_ratios: np.ndarray, horizon_days: int) -> np.ndarray:
 
     Parameters
     ----------
-    log_ratios : (g, n) log of (likelihood under alternative g / under the hypothesis) of each
+    log_ratios : (..., g, n) log of (likelihood under alternative g / under the hypothesis) of each
         day's outcome, 0 where there is none; the alternatives are weighted alike.
     horizon_days : h.
 
     Returns
     -------
-    (n,) natural log of the evidence.
+    (..., n) natural log of the evidence.
     """
-    days = log_ratios.shape[-1]
-    best = np.full(days, -np.inf)
+    alternatives, days = log_ratios.shape[-2:]
+    best = np.full((*log_ratios.shape[:-2], days), -np.inf)
     for k in range(horizon_days):
         mine = np.arange(days) % horizon_days == k
         paths = np.where(mine, log_ratios, 0.0).cumsum(axis=-1)
-        best = np.maximum(best, np.logaddexp.reduce(paths, axis=0) - np.log(len(paths)))
-    return best - np.log(horizon_days)
+        best = np.maximum(best, np.logaddexp.reduce(paths, axis=-2))
+    return best - np.log(alternatives) - np.log(horizon_days)
 
 
 def calibration_ratios(
@@ -117,12 +117,14 @@ def calibration_ratios(
 
     Parameters
     ----------
-    outcome, log_odds, base_log_odds : (n,) of each day; NaN outcome where there is none.
+    outcome, log_odds, base_log_odds : (..., n) of each day; NaN outcome where there is none.
 
     Returns
     -------
-    (g, n), 0 where there is no outcome.
+    (..., g, n), 0 where there is no outcome.
     """
+    missing = np.isnan(outcome)
+    log_odds, base_log_odds = (np.where(missing, 0.0, x) for x in (log_odds, base_log_odds))
     sign = np.where(outcome == 1, 1.0, -1.0)
     said = -np.logaddexp(0.0, -sign * log_odds)
     ratios = []
@@ -131,4 +133,4 @@ def calibration_ratios(
             if (shift, slope) != (0.0, 1.0):
                 other = base_log_odds + shift + slope * (log_odds - base_log_odds)
                 ratios.append(-np.logaddexp(0.0, -sign * other) - said)
-    return np.where(np.isnan(outcome), 0.0, np.stack(ratios))
+    return np.where(missing[..., None, :], 0.0, np.stack(ratios, axis=-2))

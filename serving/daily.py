@@ -95,6 +95,7 @@ class DailyScores:
         self._latest: tuple[object, date] | None = None
         self._failed: tuple[Champion, RiskonError, float, float] | None = None
         self._loading, self._scoring = RLock(), Lock()
+        self._watched = False
         self._stop = Event()
 
     @property
@@ -179,7 +180,7 @@ class DailyScores:
             issued = self.ledger.find(as_of, assets, horizons, served.model.version)
             order = {question: place for place, question in enumerate(served.head.questions)}
             return tuple(sorted(issued, key=lambda score: order[_question(score)]))
-        day = as_of or self.latest_day()
+        day = as_of or self._newest(served)
         found = recorded(self.ledger, served.model, asked, day)
         if found is not None:
             return found
@@ -225,10 +226,18 @@ class DailyScores:
         if self._latest is None or self._latest[0] != key:
             with self._scoring:
                 _, last = self._speaker(served.champion).ask("days", now)
-            if self._latest is not None and self._latest[1] != last:
+            if self._latest is None or self._latest[1] != last:
                 self.generation += 1
             self._latest = (key, last)
         return self._latest[1]
+
+    def _newest(self, served: Served) -> date:
+        """Return the latest day; that on record until the market was read, which takes seconds."""
+        if self._latest is None and self._watched:
+            issued = self.ledger.find(version=served.model.version)
+            if issued:
+                return issued[0].as_of
+        return self.latest_day()
 
     def watch(self, poll_seconds: float, *, precompute: bool = False) -> Thread:
         """Start a thread that keeps up with the champion, until :meth:`close`.
@@ -244,6 +253,7 @@ class DailyScores:
                 if self._stop.wait(poll_seconds):
                     return
 
+        self._watched = precompute
         thread = Thread(target=follow, name="champion", daemon=True)
         thread.start()
         return thread
@@ -259,10 +269,9 @@ class DailyScores:
         if self._served is None or self.market_dir is None or self.stale:
             return
         try:
+            day = self.latest_day()
             if precompute:
-                self.scores()
-            else:
-                self.latest_day()
+                self.scores(day)
         except (RiskonError, OSError) as error:
             logger.warning("the latest day is not scored: %s", error)
         idle = time.monotonic() - self._spoke > IDLE_SECONDS

@@ -63,7 +63,7 @@ def watch(
     dataset = build_dataset(cut, bundle.pool, bundle.config.features)
     trained = bundle.trained_through.astype("datetime64[D]")
     drift = drift_of(dataset, trained, np.datetime64(as_of, "D"), bundle.config.classifier_features)
-    inputs = _freshness(dataset, cut)
+    inputs = _freshness(dataset, cut, bundle)
     coverage = _coverage(bundle, ledger, as_of)
     _, settled = ledger.settled()
     twins = twins_of(each_question_once(settled[settled["live"]]))
@@ -71,7 +71,7 @@ def watch(
     alarms = (
         *_of_inputs(inputs, coverage),
         *_of_drift(drift),
-        *_of_skill(verify_live(ledger)),
+        *_of_skill(verify_live(ledger), len(bundle.horizons)),
         *_of_twins(twins),
         *_of_age(trained_through, as_of, limit_age_days),
     )
@@ -88,9 +88,13 @@ def watch(
     )
 
 
-def _freshness(dataset: Dataset, market: Market) -> tuple[InputFreshness, ...]:
+def _freshness(dataset: Dataset, market: Market, bundle: ModelBundle) -> tuple[InputFreshness, ...]:
+    """Return the age of each input but the prices of assets that no question is asked of."""
     universe, found = {f"prices/{symbol}" for symbol in market.crypto}, []
+    unasked = {f"prices/{asset}" for asset in bundle.pool if asset not in bundle.assets}
     for read in dataset.inputs:
+        if read.name in unasked:
+            continue
         folder, _, series = read.name.partition("/")
         limit = publication(folder, series, is_crypto=read.name in universe).stale_after_days
         found.append(
@@ -147,9 +151,9 @@ def _of_drift(drift: tuple[FeatureDrift, ...]) -> list[Alarm]:
     return [Alarm(name="drift", message=message, retrain=True)]
 
 
-def _of_skill(verification: Verification) -> list[Alarm]:
+def _of_skill(verification: Verification, questions: int) -> list[Alarm]:
     horizons = [skill for skill in verification.pooled if skill.horizon_days is not None]
-    limit = LIMIT_EVIDENCE * max(len(horizons), 1)
+    limit = LIMIT_EVIDENCE * questions
     found = [
         Alarm(
             name="calibration",

@@ -99,11 +99,18 @@ class Registry:
     artifacts : folder that keeps the bundles of champions, each under its digest.
     tracking_uri : of the MLflow tracking server, or of its local file.
     name : registered model.
+    admit : is shown each bundle before it speaks, and raises where it is not to.
     """
 
     def __init__(
-        self, engine: Engine, artifacts: Path, tracking_uri: str, name: str = "riskon"
+        self,
+        engine: Engine,
+        artifacts: Path,
+        tracking_uri: str,
+        name: str = "riskon",
+        admit: Callable[[ModelBundle], None] = lambda _: None,
     ) -> None:
+        self.admit = admit
         self.history = ChampionHistory(engine, name)
         self.artifacts = artifacts
         self.tracking_uri = tracking_uri
@@ -221,7 +228,7 @@ class Registry:
         Raises
         ------
         IntegrityError
-            If its files are not those that were promoted.
+            If its files are not those that were promoted, or it is not admitted.
         ModelNotFoundError, TrackingUnavailableError
             If it is missing here, and cannot be fetched.
         """
@@ -230,7 +237,9 @@ class Registry:
         folder = self.folder(champion.digest)
         if not folder.is_dir():
             self._fetch(self._version(champion.version), champion.digest)
-        return ModelBundle.load(folder, digest=champion.digest)
+        bundle = ModelBundle.load(folder, digest=champion.digest)
+        self.admit(bundle)
+        return bundle
 
     def folder(self, digest: str) -> Path:
         """Return where the bundle of a digest is kept once it was fetched."""

@@ -231,7 +231,9 @@ class Grids:
     def __init__(self, outcome: np.ndarray, odds: np.ndarray, base_odds: np.ndarray) -> None:
         self.outcome, self.odds, self.base_odds = outcome, odds, base_odds
         sign = np.where(outcome == 1, 1.0, -1.0)
-        self.gain = np.logaddexp(0.0, -sign * base_odds) - np.logaddexp(0.0, -sign * odds)
+        # logaddexp complains of NaN, which stands where there is no forecast.
+        with np.errstate(invalid="ignore"):
+            self.gain = np.logaddexp(0.0, -sign * base_odds) - np.logaddexp(0.0, -sign * odds)
         self.spread = np.abs(odds - base_odds)
         self.count = (~np.isnan(outcome)).any(axis=0).astype("float64")
 

@@ -283,6 +283,43 @@ def shared_registry(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
+def falling() -> Callable[[], Market]:
+    """Return a maker of two assets that fall every day of the summer of 2024."""
+
+    def make() -> Market:
+        dates = pd.date_range("2024-06-01", periods=40, freq="D", unit="us")
+        close = np.linspace(100.0, 60.0, len(dates))
+        columns = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
+        table = pd.DataFrame(
+            {
+                "date": dates,
+                **columns,
+                "volume": np.nan,
+                "available_at": available_at_crypto(dates),
+            }
+        )
+        return Market({"BTC": table, "ETH": table}, {}, crypto=("BTC", "ETH"), name="falling")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def champion_home(market: Market, tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a home in which version 1 speaks, and its market; copy the home."""
+    folder = tmp_path_factory.mktemp("champion")
+    home = folder / "home"
+    home.mkdir()
+    opened = open_database(f"sqlite:///{home / 'riskon.db'}")
+    migrate(opened)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        make_registry(opened, tracked, home).promote(1, reason="first")
+    opened.dispose()
+    write_market(market, folder / "market")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def market_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the small market as a directory."""
     folder = tmp_path_factory.mktemp("market")

@@ -202,6 +202,37 @@ def test_stale_inputs_make_it_abstain_and_say_so(
     assert reason in (score.reason or "")
 
 
+def test_the_base_rate_stands_in_where_the_deployment_says_so_and_says_that_it_does(
+    bundle: ModelBundle, champion: Champion, ledger: Ledger, market: Market
+) -> None:
+    scorer = Scorer(bundle, champion, ledger, clock=lambda: NOW, fallback="climatology")
+    stale = without(market, "prices/IWM", "2024-05-08")
+    (score,) = scorer.score(stale, DAY, ["ETH"], [5])
+    assert not score.abstained
+    assert score.probability == score.base_rate
+    assert (score.reason or "").startswith("the base rate, in place of the model: stale: ")
+    assert (score.drivers, score.experts) == ((), ())
+    assert score.base_rate is not None
+    assert score.lower is not None
+    assert score.upper is not None
+    # The interval of a base rate alone: n labels that overlap h days are n/h + 2 of their own, and
+    # half its width in log-odds is z / sqrt((n/h + 2) p (1 - p)); z = 1.6449 is that of 90 %. The
+    # market has about 865 days until then, 860 of them labelled.
+    p = score.base_rate
+    half = 1.6449 / np.sqrt((860 / 5 + 2) * p * (1 - p))
+    odds = np.log(p / (1 - p))
+    assert np.log(score.upper / (1 - score.upper)) - odds == pytest.approx(half, rel=0.02)
+    assert odds - np.log(score.lower / (1 - score.lower)) == pytest.approx(half, rel=0.02)
+    assert ledger.find(DAY) == (score,)  # a number that was said is on record
+    # Where there is not even a base rate there is no number.
+    nothing = without(market, "prices/BTC", "2024-05-15")
+    (silent,) = scorer.score(nothing, DAY, ["BTC"], [5])
+    assert silent.abstained
+    # Where the model speaks nothing stands in.
+    (spoken,) = scorer.score(market, DAY, ["ETH"], [1])
+    assert spoken.reason is None
+
+
 def test_inputs_within_their_limit_speak(scorer: Scorer, market: Market) -> None:
     # 2024-05-09 20:00 UTC to 2024-05-16 00:00 UTC: 6 days and 4 hours.
     aged = without(market, "prices/IWM", "2024-05-10")
