@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from riskon.cli_store import export, ingest
+from riskon.cli_study import study
 from riskon.options import (
     Assets,
     Config,
@@ -73,6 +74,7 @@ def simulate(
 
 app.command()(ingest)
 app.command()(export)
+app.command()(study)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -127,6 +128,36 @@ def send_job(folder: Path, *, uri: str, artifacts: Path | None) -> TrackedJob:
     """
     with _turn(folder):
         return _send_in_turn(folder, read_record(folder), uri, artifacts)
+
+
+def log_study(
+    *,
+    uri: str,
+    artifacts: Path | None,
+    metrics: Mapping[str, float],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    files: Mapping[str, bytes],
+    experiment: str = "riskon-study",
+) -> str:
+    """Log a study of the claims as one run, its report as artifacts; return the run's id.
+
+    Raises
+    ------
+    TrackingUnavailableError, RiskonError
+        As :func:`send_job`.
+    """
+    check_tracking(uri)
+    now = int(time.time() * 1000)
+    record = RunRecord("study", dict(tags), dict(params), dict(metrics))
+    with connected(uri) as client:
+        place = _experiment(client, experiment, None if is_http(uri) else artifacts)
+        with _run(client, place, record, now) as run_id, tempfile.TemporaryDirectory() as held:
+            _log(client, run_id, record, now)
+            for name, content in files.items():
+                (Path(held) / name).write_bytes(content)
+            client.log_artifacts(run_id, held)
+    return run_id
 
 
 def _send_in_turn(folder: Path, record: JobRecord, uri: str, artifacts: Path | None) -> TrackedJob:

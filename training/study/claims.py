@@ -85,6 +85,7 @@ class Claim(_Frozen):
     expected_sign : of the effect, as the claim has it.
     asserted : the size of effect that the claim asserts, or the least worth the name; a bound
         below it refutes the claim. In ``unit``.
+    asserted_by : who gave that size: the source, or this ledger where the source gives none.
     least_sample : events (or years) below which nothing is concluded.
     falsifiable : False where no outcome could speak against the claim as it is worded.
     why_not : why, then.
@@ -111,6 +112,7 @@ class Claim(_Frozen):
     test: Text
     expected_sign: Literal[-1, 0, 1]
     asserted: float
+    asserted_by: Literal["source", "ledger"] = "ledger"
     unit: Text
     least_sample: int = Field(ge=1)
     falsifiable: bool = True
