@@ -79,6 +79,12 @@ def slipped():
 def test_a_cliff_is_found_where_a_clock_is_wrong_by_a_day_and_none_where_it_is_right(slipped):
     honest = availability.measure_availability(slipped, resamples=500)
     assert honest.cliffs == ()
+    # A file of d tells of d + 1 and is known as of d + 2: laid beside the return that it tells
+    # of, it comes from two days ahead.
+    curve = next(one for one in honest.curves if one.feature == "small_return_1s")
+    at = {delay: float(x) for delay, x in zip(honest.delays, curve.skill, strict=True)}
+    assert at[-2] > 0.25
+    assert max(abs(at[0]), abs(at[1]), abs(at[2])) < 0.1
     # The same files, taken for known at the session's close: two days too early.
     early = {
         symbol: table.assign(available_at=available_at_equity(table["date"]))

@@ -11,18 +11,20 @@ from training.study.verdict import Evidence, judge
 
 
 def test_the_score_statistic_is_what_it_is_by_hand():
-    # x = +-1 in turn, z = ++--, so that mean x = mean z = mean xz = 0, and y = x + 2 z. The
-    # score is x y = 1 + 2 x z; its sum is n, the sum of its squares n (1 + 4): S = n^2 / 5 n.
+    # x = 1, -1, 0, 0 and z = 1, 1, -1, -1, over and over: mean x = mean z = mean xz = 0. With
+    # y = x + 2 z = 3, 1, -2, -2 the score x y is 3, -1, 0, 0: its sum is n / 2, the sum of its
+    # squares 10 n / 4, so S = (n / 2)^2 / (10 n / 4) = n / 10. (With one variance for all days
+    # it would be n / 9.)
     n = 400
-    x, z = np.tile([1.0, -1.0], n // 2), np.tile([1.0, 1.0, -1.0, -1.0], n // 4)
+    x, z = np.tile([1.0, -1.0, 0.0, 0.0], n // 4), np.tile([1.0, 1.0, -1.0, -1.0], n // 4)
     found = block_tests(x + 2 * z, {"x": x[:, None]}, np.empty((n, 0)))["x"]
-    assert found.statistic == pytest.approx(n / 5)
-    assert found.partial_r2 == pytest.approx(1 / 5)  # variance 1 of 1 + 4
+    assert found.statistic == pytest.approx(n / 10)
+    assert found.partial_r2 == pytest.approx(0.5 / 4.5)  # variance of x, and of x + 2 z
     assert (found.df, found.n) == (1, n)
     assert found.p_value == pytest.approx(1 / 1000)  # no draw of 999 is as large
-    # The root of the noncentrality lies 1.645 on either side of sqrt(80).
-    assert found.lower * n == pytest.approx((np.sqrt(80) - 1.645) ** 2, rel=0.01)
-    assert found.upper * n == pytest.approx((np.sqrt(80) + 1.645) ** 2, rel=0.01)
+    # The root of the noncentrality lies 1.645 on either side of sqrt(40).
+    assert found.lower * n == pytest.approx((np.sqrt(40) - 1.645) ** 2, rel=0.01)
+    assert found.upper * n == pytest.approx((np.sqrt(40) + 1.645) ** 2, rel=0.01)
 
 
 def test_a_variance_that_moves_with_the_block_does_not_make_it_a_cause():

@@ -40,6 +40,9 @@ def test_the_verdict_is_right_where_the_cause_is_plain(world, strength):
     assert json.loads(written)["evidence"][0]["agreement"] is None
     if world == "common_driver":
         assert "credit" in found.reason
+        # Beside the driver small caps turn their sign: they clean it of what is theirs.
+        held = {e.block: e for e in found.evidence if e.controlled}
+        assert held["small-cap returns"].agreement < 0.5
         assert figure(found).get_suptitle().startswith("A common driver")
 
 
