@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from training.study.answer import answer, limits
@@ -72,12 +73,12 @@ def _tested(tested: Tested) -> dict[str, Any]:
         "p": tested.p_corrected,
         "p_uncorrected": found.p,
         "p_refute": tested.p_refute_corrected,
-        "n": found.n,
+        "n": round(found.n),
         "observed": found.observed,
         "base": found.base,
         "least_detectable": found.least_detectable,
         "power": found.power,
-        "events_needed": found.needed,
+        "events_needed": round(found.needed) if isfinite(found.needed) else None,
         "no_result_because": found.reason or None,
         "checks": dict(found.checks),
     }
