@@ -88,6 +88,7 @@ def _by_date(rows: Sequence[EventRow], index: str) -> dict[str, Any]:
     return {
         row.day: {
             "counted": row.counted,
+            "starts_cluster": row.starts_cluster,
             "price": row.price,
             "regime": row.regime or None,
             "returns": {str(days): value for days, value in row.returns.items()},
@@ -122,7 +123,7 @@ def event_cells(row: EventRow, horizons: Sequence[int]) -> list[str]:
     )  # fmt: skip
     returns = [row.returns.get(days) for days in horizons]
     return [
-        row.day,
+        f"{row.day}{' *' if row.starts_cluster else ''}",
         price,
         row.regime or NONE,
         *(NONE if value is None else signed(value) for value in returns),
@@ -161,8 +162,8 @@ def _claim(study: Study, judged: Judged) -> list[str]:
             continue
         target = TARGETS.get(claim.targets[0], claim.targets[0])
         head = ["date", "price", "regime", *(f"{h} days" for h in horizons), "most in a year"]
-        lines += [f"Events of {index}, {target} after each:", "", _row(head),
-                  _row(["---"] * len(head))]  # fmt: skip
+        lines += [f"Events of {index}, {target} after each (* a year had passed without one):", ""]
+        lines += [_row(head), _row(["---"] * len(head))]
         lines += [_row(event_cells(row, horizons)) for row in mine]
         lines.append("")
     return lines
