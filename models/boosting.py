@@ -50,7 +50,7 @@ class SmallBoosting(BinaryClassifier):
         self.seeds = seeds
         self.signs = signs
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, binned: Any = None) -> Self:
         """Fit on rows whose outcomes are known; one thread, deterministic.
 
         Parameters
@@ -58,6 +58,8 @@ class SmallBoosting(BinaryClassifier):
         X : (n, f) float, finite.
         y : (n,) two classes.
         sample_weight : (n,) effective outcomes a row; 1 by default.
+        binned : the same rows by :meth:`binned` of a model with the same seed and signs: the
+            same trees, sooner.
 
         Raises
         ------
@@ -70,7 +72,38 @@ class SmallBoosting(BinaryClassifier):
         X, target, weight = self._validated(X, y, sample_weight)
         if self.signs is not None and len(self.signs) != X.shape[1]:
             raise ValueError(f"signs: needed one a feature, {X.shape[1]}; found {len(self.signs)}")
-        settings = {
+        if binned is None:
+            binned = self.binned(X, target, weight)
+        average = float(np.average(target, weights=weight))
+        self.intercept_ = float(np.log(average / (1 - average)))
+        self.boosters_ = [
+            lightgbm.train(
+                {**self._settings(), "feature_fraction_seed": self.seed + i},
+                binned,
+                num_boost_round=self.trees,
+            )
+            for i in range(self.seeds)
+        ]
+        return self
+
+    def binned(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Any:
+        """Return rows as LightGBM learns from them, which depends on seed and signs alone.
+
+        Parameters
+        ----------
+        X : (n, f) float64, finite.
+        target : (n,) of 0 and 1.
+        weight : (n,) effective outcomes a row.
+        """
+        import lightgbm
+
+        rows = lightgbm.Dataset(
+            X, target, weight=weight, params=self._settings(), free_raw_data=True
+        )
+        return rows.construct()
+
+    def _settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {
             "objective": "binary",
             "num_leaves": self.leaves,
             "learning_rate": self.learning_rate,
@@ -88,18 +121,7 @@ class SmallBoosting(BinaryClassifier):
         }
         if self.signs is not None and any(self.signs):
             settings["monotone_constraints"] = list(self.signs)
-        binned = lightgbm.Dataset(X, target, weight=weight, params=settings, free_raw_data=True)
-        average = float(np.average(target, weights=weight))
-        self.intercept_ = float(np.log(average / (1 - average)))
-        self.boosters_ = [
-            lightgbm.train(
-                {**settings, "feature_fraction_seed": self.seed + i},
-                binned,
-                num_boost_round=self.trees,
-            )
-            for i in range(self.seeds)
-        ]
-        return self
+        return settings
 
     def contributions(self, X: np.ndarray) -> np.ndarray:
         """Return (n, f) what each feature adds to the log-odds (tree SHAP, seeds averaged)."""

@@ -8,7 +8,7 @@ the log-odds that they learned at threshold 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,12 +83,21 @@ def expert_names(config: ModelConfig) -> tuple[str, ...]:
     return ("climatology", *(name for name, settings in wanted.items() if settings is not None))
 
 
-def fit_experts(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> tuple[Expert, ...]:
+def fit_experts(
+    rows: CellRows,
+    as_of: np.datetime64,
+    config: ModelConfig,
+    binned: MutableMapping[Any, Any] | None = None,
+) -> tuple[Expert, ...]:
     """Fit the classifiers of a cell on what was known at T(as_of).
 
     Rows train when all features are there and ``known_on <= as_of``; each
     weighs 1/h. With fewer than ``least_labels`` of them, or one class only,
     there are no classifiers, and the others speak without them.
+
+    Parameters
+    ----------
+    binned : what was binned for the trees of the same dataset before, kept for the next fit.
     """
     rows = rows.reference or rows
     train = rows.labelled_by(as_of) & rows.complete()
@@ -105,8 +114,15 @@ def fit_experts(rows: CellRows, as_of: np.datetime64, config: ModelConfig) -> tu
             **config.boosting.model_dump(), seed=config.seed, signs=list(signs_of(rows.names))
         )
         experts.append(Expert("boosting", boosting))
+    features = rows.features[train]
     for expert in experts:
-        expert.model.fit(rows.features[train], outcome, sample_weight=weight)
+        if binned is None or not isinstance(expert.model, SmallBoosting):
+            expert.model.fit(features, outcome, sample_weight=weight)
+            continue
+        key = (rows.cell, as_of, rows.names, config.seed)
+        if key not in binned:
+            binned[key] = expert.model.binned(features, outcome, weight)
+        expert.model.fit(features, outcome, weight, binned=binned[key])
     return tuple(experts)
 
 

@@ -48,4 +48,8 @@ Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes side by side.  [default: one a core]")
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="tcp://HOST:PORT", help="Scheduler of a Dask cluster to run it on."),
+]
 Output = Annotated[Path, typer.Option(help="File to write.")]

@@ -23,8 +23,8 @@ from training.study import (
     verdict_cells,
 )
 from training.study.report import HEAD
+from training.study.sending import log_study
 from training.study.testimony import STUDIES
-from training.tracking import log_study
 
 LOCKS = "study-locks.jsonl"
 """Under ``RISKON_HOME``: what was claimed before outcomes were read, for good."""

@@ -7,6 +7,7 @@
     ├── DataUnavailableError              .source .as_of                 HTTP 503, exit 3
     │   ├── StaleDataError                .age_days .limit_days
     │   ├── ProviderUnavailableError      .attempts .status .retry_at
+    │   ├── ClusterUnavailableError       .address .found
     │   └── EmptyFeedError
     ├── LookAheadError                    .feature .available_at .as_of           exit 3
     ├── InsufficientHistoryError          .needed .found                          exit 3
@@ -124,6 +125,21 @@ class ProviderUnavailableError(DataUnavailableError):
         )
 
 
+class ClusterUnavailableError(DataUnavailableError):
+    """A cluster whose scheduler does not answer, or that has nobody to work."""
+
+    def __init__(
+        self, address: str, found: str, *, needed: str = "a scheduler", resume: str | None = None
+    ) -> None:
+        self.address, self.found, self.needed = address, found, needed
+        kept = "" if resume is None else f"; what is done is kept, go on with: {resume}"
+        super().__init__(f"cluster {address}: needed {needed}; found {found}{kept}", source=address)
+
+    def resumed_by(self, command: str) -> ClusterUnavailableError:
+        """Return the same error, saying how to go on."""
+        return ClusterUnavailableError(self.address, self.found, needed=self.needed, resume=command)
+
+
 class EmptyFeedError(DataUnavailableError):
     """A live source that answered without a row where there must be one."""
 
@@ -205,7 +221,7 @@ class AlreadyRunningError(RiskonError):
     def __init__(self, what: str, holder: str) -> None:
         self.what, self.holder = what, holder
         super().__init__(
-            f"{what}: already running: needed to be the only ingest; found {holder}; "
+            f"{what}: already running: needed to be the only one; found {holder}; "
             "wait for it, then try again"
         )
 

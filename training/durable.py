@@ -27,12 +27,9 @@ from training.trial import Outcome, Prune
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
-    from optuna.samplers import TPESampler
     from optuna.storages import BaseStorage
-    from optuna.storages.journal import JournalFileBackend
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
-JOURNAL = "journal.log"
 PLACE, FOLDS, REASON, SPACE = "place", "folds", "reason", "space"
 INTERRUPTED = "interrupted: its process ended"
 REPROPOSALS = 20
@@ -164,36 +161,49 @@ def distributions(choices: Mapping[str, int]) -> dict[str, BaseDistribution]:
     return {name: IntDistribution(0, count - 1) for name, count in choices.items()}
 
 
-def propose(
-    place: int,
-    history: Sequence[Tried],
-    taken: Sequence[Place],
-    choices: Mapping[str, int],
-    config: SearchConfig,
-) -> Place:
-    """Return what to try at a place: a function of its arguments, whatever ran before.
+class Proposer:
+    """Says what to try in a generation: a function of its arguments, whatever ran before.
 
     Parameters
     ----------
     history : the trials of earlier generations, by place.
-    taken : what is proposed already; proposed again only where nothing else comes up.
+    choices : axis -> how many choices there are.
 
     References
     ----------
     Bergstra et al. (2011), Algorithms for hyper-parameter optimization.
     """
-    from optuna.samplers import TPESampler
 
-    text = f"{config.seed}:{place}".encode()
-    seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
-    sampler = TPESampler(n_startup_trials=config.startup, seed=seed)
-    study = _in_memory(history, choices, sampler)
-    space = distributions(choices)
-    for _ in range(REPROPOSALS):
-        found = {name: int(value) for name, value in study.ask(space).params.items()}
-        if found not in taken:
-            break
-    return found
+    def __init__(
+        self, history: Sequence[Tried], choices: Mapping[str, int], config: SearchConfig
+    ) -> None:
+        self._config, self._space = config, distributions(choices)
+        self._study = _in_memory(history, self._space)
+
+    def propose(self, place: int, taken: Sequence[Place]) -> Place:
+        """Return what to try at a place.
+
+        Parameters
+        ----------
+        taken : what is proposed already; proposed again only where nothing else comes up.
+        """
+        from optuna.samplers import TPESampler
+        from optuna.trial import TrialState
+
+        text = f"{self._config.seed}:{place}".encode()
+        seed = int.from_bytes(hashlib.sha256(text).digest()[:4])
+        self._study.sampler = TPESampler(n_startup_trials=self._config.startup, seed=seed)
+        asked: list[Trial] = []
+        for _ in range(REPROPOSALS):
+            asked.append(self._study.ask(self._space))
+            found = {name: int(value) for name, value in asked[-1].params.items()}
+            if found not in taken:
+                break
+        for trial in asked:
+            # TPE looks at trials that run, and at failed ones not: the next place is asked for
+            # as if this one were not.
+            self._study.tell(trial, state=TrialState.FAIL)
+        return found
 
 
 def prune_rule(history: Sequence[Tried], config: SearchConfig) -> Prune | None:
@@ -214,12 +224,12 @@ def prune_rule(history: Sequence[Tried], config: SearchConfig) -> Prune | None:
     return prune
 
 
-def _in_memory(history: Sequence[Tried], choices: Mapping[str, int], sampler: TPESampler) -> Study:
+def _in_memory(history: Sequence[Tried], space: Mapping[str, BaseDistribution]) -> Study:
     import optuna
     from optuna.trial import TrialState, create_trial
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study = optuna.create_study(direction="maximize")
     for tried in history:
         outcome = tried.outcome
         if outcome.failure is not None:
@@ -229,11 +239,9 @@ def _in_memory(history: Sequence[Tried], choices: Mapping[str, int], sampler: TP
                 state=TrialState.PRUNED if outcome.pruned else TrialState.COMPLETE,
                 value=outcome.value,
                 params=tried.choices,
-                distributions=distributions(choices),
-                intermediate_values={
-                    step: Outcome(outcome.gains[: step + 1]).value
-                    for step in range(len(outcome.gains))
-                },
+                distributions=dict(space),
+                # TPE looks at the last of a pruned trial alone.
+                intermediate_values={len(outcome.gains) - 1: outcome.value},
             )
         )
     return study
@@ -254,7 +262,9 @@ def open_storage(folder: Path, url: str | None = None) -> BaseStorage:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:
-        return JournalStorage(_journal(folder))
+        from training.journal import open_journal
+
+        return JournalStorage(open_journal(folder))
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -291,28 +301,3 @@ def answering(where: str) -> Iterator[None]:
             f"found {lines[0] if lines else type(cause).__name__}",
             source="trials",
         ) from error
-
-
-def _journal(folder: Path) -> JournalFileBackend:
-    from optuna.storages.journal import JournalFileBackend
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / JOURNAL
-    # Whoever opens the journal holds the job, so this lock is of a process that was killed.
-    path.with_name(f"{JOURNAL}.lock").unlink(missing_ok=True)
-    if path.exists():
-        cut_torn_line(path)
-    return JournalFileBackend(str(path))
-
-
-def cut_torn_line(path: Path) -> int:
-    """Cut off what follows the last line end, a line whose writing was cut short; return its bytes.
-
-    Written on, it would make the whole journal unreadable.
-    """
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
-    return len(content) - whole

@@ -13,9 +13,17 @@ from models import Cell, ModelBundle, ModelConfig, cells_of, library_versions, r
 from sources.errors import InsufficientHistoryError, UnknownNameError
 from sources.market import Market
 from training.evaluation import evaluate
+from training.plausibility import check_honest
 from training.promotion import judge
 from training.report import JobReport
-from training.walkforward import CellRun, Progress, bundle_of, refit_days, walk_forward
+from training.walkforward import (
+    CellRun,
+    Progress,
+    Walkers,
+    bundle_of,
+    refit_days,
+    walk_forward,
+)
 
 HORIZONS = (1, 5, 20)
 LONGEST_HORIZON = 365
@@ -97,26 +105,31 @@ def run_job(
     *,
     thresholds: Sequence[float] = (0.0,),
     workers: int = 1,
+    walkers: Walkers | None = None,
     done: Progress | None = None,
     evaluate_from: pd.Timestamp | None = None,
     dataset: Dataset | None = None,
     trials: int = 1,
+    truth: pd.DataFrame | None = None,
 ) -> Job:
     """Train and evaluate all cells on everything the market holds.
 
     Parameters
     ----------
+    walkers : walk the cells in the place of workers, such as
+        :meth:`training.cluster.Cluster.cells`.
     evaluate_from : figures and verdict come from the days from here on, which a search of the
         configuration has not seen; from all by default.
     dataset : of all assets, where it is built already.
     trials : counted on these data until now, this one included; the verdict is corrected for them.
+    truth : of a simulated market, which allows more skill than a real one would.
     """
     begun = time.monotonic()
     # All assets pool their evidence, so that a number does not depend on what else was asked for.
     if dataset is None:
         dataset = build_dataset(market, market.crypto, config.features)
     cells, short = _long_enough(dataset, cells_of(assets, horizons, thresholds), config)
-    runs = walk_forward(dataset, cells, config, workers=workers, done=done)
+    runs = walk_forward(dataset, cells, config, workers=workers, walkers=walkers, done=done)
     evaluations, thin = evaluate(runs, start=evaluate_from, trials=trials)
     if not evaluations:
         raise InsufficientHistoryError(
@@ -127,7 +140,7 @@ def run_job(
     report = JobReport(
         config=config,
         evaluations=evaluations,
-        verdict=judge(evaluations, trials=trials),
+        verdict=judge(evaluations, trials=trials, suspects=check_honest(runs, evaluations, truth)),
         market=market.name,
         data_digest=bundle.data_digest,
         dataset_digest=dataset.digest,

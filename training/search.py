@@ -1,44 +1,34 @@
 """A search: generations of trials side by side, recorded one by one, and an honest choice.
 
-The result is a function of the job and the data. Workers are spawned processes of
-one thread each; a kill loses at most the trials that ran.
+The result is a function of the job and the data, whoever runs the trials: this process, others
+beside it (:mod:`training.workers`) or a cluster (:mod:`training.cluster`). A kill loses at most
+the trials that ran.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import ValidationError
 from scipy.special import ndtri
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models import ModelConfig
 from sources.crashpoints import crashpoint
 from sources.errors import InsufficientHistoryError
-from training.durable import INTERRUPTED, DurableStudy, Tried, propose, prune_rule
+from training.durable import DurableStudy, Proposer, Tried
 from training.jobfile import SearchConfig
 from training.space import Place, Space
-from training.trial import Arena, Evaluator, Outcome
+from training.trial import Arena
+from training.workers import Run, Task, side_by_side
 
 Begun = Callable[[int, ModelConfig], None]
 Finished = Callable[[Tried, "Choice"], None]
-Task = tuple[ModelConfig, Sequence[Tried], SearchConfig, int]
-Begin = Callable[[int], Task | None]
-Run = Callable[[Sequence[int], Begin], Iterator[tuple[int, Outcome]]]
-IMPOSSIBLE = Outcome((), failure="settings that do not go together")
-
-_EVALUATOR: list[Evaluator] = []
-"""Of a worker process, which scores on one arena all its life."""
+Crew = Callable[[Arena], AbstractContextManager[Run]]
+"""Told what trials are scored on, gives what runs them."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +93,7 @@ def search(
     study: DurableStudy,
     *,
     workers: int = 1,
+    crew: Crew | None = None,
     begun: Begun,
     finished: Finished,
 ) -> Choice:
@@ -111,6 +102,7 @@ def search(
     Parameters
     ----------
     workers : processes side by side; they change nothing but the time.
+    crew : runs the trials in their place, such as :meth:`training.cluster.Cluster.trials`.
     begun : called before each trial runs, for the count.
     finished : called after each trial is stored, for the progress.
 
@@ -121,7 +113,7 @@ def search(
     """
     sizes = {name: len(choices) for name, choices in space.choices.items()}
     study.release_stale()
-    with _runner(arena, workers) as run:
+    with side_by_side(arena, workers) if crew is None else crew(arena) as run:
         for generation in _generations(config):
             known = study.finished(config.retries + 1)
             before = [tried for place, tried in known.items() if place < generation[0]]
@@ -193,9 +185,10 @@ def _proposals(
     config: SearchConfig,
 ) -> dict[int, Place]:
     taken = [tried.choices for tried in before]
+    proposer = Proposer(before, sizes, config)
     found: dict[int, Place] = {}
     for place in generation:
-        found[place] = start if place == 0 else propose(place, before, taken, sizes, config)
+        found[place] = start if place == 0 else proposer.propose(place, taken)
         taken.append(found[place])
     return found
 
@@ -205,109 +198,3 @@ def _configured(space: Space, choices: Place) -> ModelConfig | None:
         return space.configured(choices)
     except ValidationError:
         return None
-
-
-def _run(evaluator: Evaluator, task: Task) -> Outcome:
-    chosen, history, config, place = task
-    # All else is measured against the first: it runs through.
-    prune = None if place == 0 else prune_rule(history, config)
-    # Sums of several threads differ in their last bit from those of one.
-    with threadpool_limits(1):
-        return evaluator.evaluate(chosen, prune)
-
-
-@contextmanager
-def _runner(arena: Arena, workers: int) -> Iterator[Run]:
-    """Yield what runs trials: in this process, or side by side in spawned ones."""
-    if workers <= 1:
-        evaluator = Evaluator(arena)
-
-        def one_by_one(places: Sequence[int], begin: Begin) -> Iterator[tuple[int, Outcome]]:
-            for place in places:
-                task = begin(place)
-                yield place, IMPOSSIBLE if task is None else _run(evaluator, task)
-
-        yield one_by_one
-        return
-    pool = _Pool(arena, workers)
-    try:
-        yield pool.run
-    except BaseException:
-        # On Ctrl-C nobody waits for the trials that run.
-        pool.end()
-        raise
-    pool.close()
-
-
-class _Pool:
-    """Spawned processes of one thread each; made anew where one of them dies."""
-
-    def __init__(self, arena: Arena, workers: int) -> None:
-        self._arena, self._workers = arena, workers
-        self._others = set(multiprocessing.active_children())
-        self._pool = self._make()
-
-    def run(self, places: Sequence[int], begin: Begin) -> Iterator[tuple[int, Outcome]]:
-        """Yield outcomes as they come; a trial begins when a worker is free for it."""
-        queue = iter(places)
-        waiting: dict[Future[Outcome], int] = {}
-        while True:
-            while len(waiting) < self._workers and (place := next(queue, None)) is not None:
-                task = begin(place)
-                if task is None:
-                    yield place, IMPOSSIBLE
-                else:
-                    waiting[self._submit(task)] = place
-            if not waiting:
-                return
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=lambda one: waiting[one]):
-                place = waiting.pop(future)
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:
-                    outcome = Outcome((), failure=INTERRUPTED)
-                yield place, outcome
-
-    def end(self) -> None:
-        """End the workers at once."""
-        for child in set(multiprocessing.active_children()) - self._others:
-            child.terminate()
-        self.close()
-
-    def close(self) -> None:
-        """Let the workers go."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _submit(self, task: Task) -> Future[Outcome]:
-        try:
-            return self._pool.submit(_work, task)
-        except BrokenProcessPool:
-            self._pool.shutdown(wait=False)
-            self._pool = self._make()
-            return self._pool.submit(_work, task)
-
-    def _make(self) -> ProcessPoolExecutor:
-        # LightGBM hangs in a forked child: always spawn.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=_begin_worker, initargs=(self._arena,)
-        )
-
-
-def _begin_worker(arena: Arena) -> None:
-    """Prepare a worker: Ctrl-C is its parent's to hear, and it does not outlive its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def leave_with_parent() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
-    _EVALUATOR.append(Evaluator(arena))
-
-
-def _work(task: Task) -> Outcome:
-    return _run(_EVALUATOR[0], task)

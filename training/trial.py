@@ -1,13 +1,15 @@
 """One trial: a configuration walked forward through the inner folds, and given up where it is poor.
 
-What trials have in common is kept: the dataset, the signals of a setting, the
-classifiers of a setting. A trial that differs in the mixture alone fits nothing.
+What trials have in common is kept: the dataset, the signals of a setting, the classifiers of a
+setting, and the binned rows that all trees of a day learn from. A trial that differs in the
+mixture alone fits nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +83,7 @@ class Evaluator:
         self._signals: dict[str, Signals] = {}
         self._experts: dict[tuple[str, Cell, np.datetime64], tuple[Expert, ...]] = {}
         self._plain: dict[tuple[str, Cell], CellRows] = {}
+        self._binned: dict[Any, Any] = {}
 
     def evaluate(self, config: ModelConfig, prune: Prune | None = None) -> Outcome:
         """Walk a configuration through the folds, one after the other.
@@ -154,7 +157,7 @@ class Evaluator:
                 day,
             )
             if key not in self._experts:
-                self._experts[key] = fit_experts(rows, day, one)
+                self._experts[key] = fit_experts(rows, day, one, self._binned)
             found += self._experts[key]
         return tuple(found)
 

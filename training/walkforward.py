@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features import Dataset
 from models import (
@@ -30,12 +31,16 @@ from models import (
 )
 from models.calibration import calibrated, initial_calibration
 from models.experts import fit_experts
+from models.golden import golden_rows
 from models.online import cell_rows, online_rows
 from models.recent import carried_to
 from sources.errors import InsufficientHistoryError
 
 Progress = Callable[[str], None]
 """Called with the name of each cell as it is done."""
+
+Walkers = Callable[[Sequence[CellRows], ModelConfig], Iterable["CellRun"]]
+"""Walks cells forward, each as :func:`run_cell` does; in any order."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,13 @@ def refit_days(rows: CellRows, config: ModelConfig) -> list[np.datetime64]:
 def run_cell(rows: CellRows, config: ModelConfig) -> CellRun:
     """Walk one cell forward from its first refit to its last day."""
     refits = refit_days(rows, config)
-    fits = [(day, fit_experts(rows, day, config)) for day in refits]
-    start = initial_state(rows, refits[0], config)
-    mixed, states = run_path(rows, start, fits, rows.days[-1], config)
-    fresh = initial_calibration(refits[0], rows.cell.horizon_days, config)
-    path, calibrations = calibrated(rows, mixed, fresh, refits, config)
+    # Sums of several threads differ in their last bit from those of one.
+    with threadpool_limits(1):
+        fits = [(day, fit_experts(rows, day, config)) for day in refits]
+        start = initial_state(rows, refits[0], config)
+        mixed, states = run_path(rows, start, fits, rows.days[-1], config)
+        fresh = initial_calibration(refits[0], rows.cell.horizon_days, config)
+        path, calibrations = calibrated(rows, mixed, fresh, refits, config)
     snapshots = tuple(
         Snapshot(day, tuple(experts), state, calibration)
         for (day, experts), state, calibration in zip(fits, states, calibrations, strict=True)
@@ -96,21 +103,26 @@ def walk_forward(
     config: ModelConfig,
     *,
     workers: int = 1,
+    walkers: Walkers | None = None,
     done: Progress | None = None,
 ) -> dict[Cell, CellRun]:
-    """Walk every cell forward, in ``workers`` processes of one thread each.
+    """Walk every cell forward, in ``workers`` processes of one thread each, or by ``walkers``.
 
     Row t of a path depends on what was available at T(t) alone. The result
-    does not depend on ``workers``.
+    does not depend on who walks.
     """
     online = online_rows(dataset, cells, config)
     tasks = [cell_rows(dataset, cell, online, config) for cell in cells]
     runs: dict[Cell, CellRun] = {}
-    for run in _each(tasks, config, min(workers, len(tasks))):
+    if walkers is None:
+        walked: Iterable[CellRun] = _each(tasks, config, min(workers, len(tasks)))
+    else:
+        walked = walkers(tasks, config)
+    for run in walked:
         runs[run.rows.cell] = run
         if done is not None:
             done(str(run.rows.cell))
-    return runs
+    return {rows.cell: runs[rows.cell] for rows in tasks}
 
 
 def _each(
@@ -134,14 +146,16 @@ def bundle_of(
         refit = min(run.snapshots[-1].fit_as_of for run in runs.values())
         horizons = [cell.horizon_days for cell in runs]
         carried = carried_to(dataset, refit, horizons, config.signals)
+    snapshots = {cell: run.snapshots for cell, run in runs.items()}
     return ModelBundle(
         config=config,
-        snapshots={cell: run.snapshots for cell, run in runs.items()},
+        snapshots=snapshots,
         pool=dataset.assets,
         names=dataset.names,
         trained_through=dataset.days[-1].to_datetime64().astype("datetime64[D]"),
         data_digest=data_digest,
         carried=carried,
+        golden=golden_rows((run.rows for run in runs.values()), snapshots),
     )
 
 

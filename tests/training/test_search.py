@@ -18,6 +18,7 @@ from searches import JOB, run_search, sizes_of
 
 from features import build_dataset
 from models import Cell, ModelConfig, cells_of, log_loss
+from models.config import BoostingConfig
 from models.online import cell_rows, online_rows
 from sources import Market
 from sources.errors import InsufficientHistoryError, UnknownNameError
@@ -25,12 +26,13 @@ from training.durable import DurableStudy, Tried, open_storage, prune_rule
 from training.folds import folds_of, worth_scoring
 from training.job import run_job
 from training.jobfile import FoldConfig, JobConfig, SearchConfig
-from training.search import Choice, _Pool, choose
+from training.search import Choice, choose
 from training.space import DEFAULT_SPACE, Axis, Space
 from training.splits import Span
 from training.trial import Arena, Evaluator, Outcome
 from training.tuning import Tuning, prepare
 from training.walkforward import run_cell
+from training.workers import _Pool
 
 CHILD = Path(__file__).parents[1] / "searches.py"
 
@@ -136,6 +138,20 @@ def test_a_trial_walks_as_the_walk_forward_does_to_the_bit(tuning: Tuning) -> No
             outcome[inside], run.path.probability[inside]
         )
         assert gain == 1000 * expected.mean()
+
+
+def test_trees_on_rows_binned_for_other_settings_are_the_same_to_the_byte(tuning: Tuning) -> None:
+    shared, alone = Evaluator(tuning.arena), Evaluator(tuning.arena)
+    other = BoostingConfig(trees=3, leaves=8, learning_rate=0.2, least_outcomes_in_leaf=2.0)
+    shared.evaluate(JOB.base.model_copy(update={"boosting": other}))
+    assert shared.evaluate(JOB.base) == alone.evaluate(JOB.base)
+    both = [
+        [model.state() for key, found in kept._experts.items() if "trees=4" in key[0]
+         for model in found if model.name == "boosting"]
+        for kept in (shared, alone)
+    ]  # fmt: skip
+    assert both[0]
+    assert both[0] == both[1]
 
 
 def test_thresholds_seeds_and_several_assets_are_averaged(market: Market) -> None:
@@ -469,3 +485,25 @@ def test_the_arena_knows_nothing_after_its_cut(market: Market, tuning: Tuning) -
     assert str(tuning.arena.dataset.days[-1].date()) == str(tuning.folds.seen)
     direct = build_dataset(market.as_of(tuning.folds.cut), market.crypto)
     np.testing.assert_array_equal(direct.values, tuning.arena.dataset.values)
+
+
+def test_a_trial_that_is_done_is_on_disk_and_waits_for_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial is begun, gets its folds, and ends: three lines, of which the last is waited for."""
+    space = Space(JOB.base, JOB.search.space)
+    study = DurableStudy(open_storage(tmp_path), "small", sizes_of(space))
+    lines, synced = (tmp_path / "journal.log").read_text().count("\n"), []
+    sync = os.fsync
+
+    def counted(handle: int) -> None:
+        synced.append(os.fstat(handle).st_size)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    study.finish(study.begin(0, space.start), outcome_of(1.0, 2.0, 3.0))
+    written = (tmp_path / "journal.log").read_bytes()
+    assert written.count(b"\n") == lines + 3
+    assert synced == [len(written)]
+    again = DurableStudy(open_storage(tmp_path), "small", sizes_of(space))
+    assert again.finished(1)[0].outcome.gains == (1.0, 2.0, 3.0)

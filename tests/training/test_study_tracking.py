@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from sources.errors import TrackingUnavailableError
-from training.tracking import log_study
+from training.study.sending import log_study
 
 # MLflow's own mappers, with the SQLAlchemy that is locked; not ours to mend.
 pytestmark = pytest.mark.filterwarnings(
