@@ -155,4 +155,6 @@ def test_the_real_market_refutes_each_time_and_leaves_the_main_claim_undecided(r
     assert list(found["C1"]["events"]) == [
         "2014-12-26", "2016-11-14", "2018-05-16", "2020-11-13", "2021-11-02",
     ]  # fmt: skip
+    starts = [day for day, event in found["C1"]["events"].items() if event["starts_cluster"]]
+    assert starts == ["2016-11-14", "2020-11-13"]
     assert not [claim for claim in found.values() if claim["verdict"] == "supported"]
