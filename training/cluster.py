@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 PATIENCE_SECONDS = 8.0
-"""Within which a scheduler answers."""
+"""Within which a scheduler answers when we come, and a member is there."""
+ANSWER_SECONDS = 20.0
+"""Within which it answers while it works, however busy its machine is. One that is gone is known
+at once, by its connection."""
 MEMBER_SECONDS = 60.0
 """Within which a member says what it runs, for which it imports it, takes data, or gives a result:
 much, as whoever is late is taken for lost."""
@@ -261,7 +264,7 @@ class Cluster:
             raise ClusterUnavailableError(self.address, "none (the connection closed)")
         try:
             found = self._client.sync(
-                scheduler.identity, n_workers=-1, callback_timeout=PATIENCE_SECONDS
+                scheduler.identity, n_workers=-1, callback_timeout=ANSWER_SECONDS
             )
         except (OSError, TimeoutError) as error:
             raise ClusterUnavailableError(self.address, f"none ({_first_line(error)})") from error
