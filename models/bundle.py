@@ -5,6 +5,7 @@
     manifest.json            sha256 of every other file; its own sha256 is the bundle's digest
     bundle.json              configuration, cells, feature names, digests, versions
     carried.json             what the signals carry to the last refit
+    golden.json              rows, and what the experts said of them when they were trained
     cells/BTC_5d.json        snapshots of a cell: fitted numbers, state of the mixture
     trees/BTC_5d/2025-04-01.txt    LightGBM's native text
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path as FilePath
@@ -32,6 +33,7 @@ from models.cells import Cell
 from models.config import ModelConfig
 from models.experts import Expert
 from models.forecast import Forecast, forecast, speaking_on
+from models.golden import GoldenRows, golden_faults
 from models.guard import GuardState
 from models.mixture import PathState, Snapshot
 from models.online import SignalPath, cell_rows, online_rows
@@ -65,6 +67,7 @@ class ModelBundle:
     digest : sha256 of the manifest once saved or loaded, else empty.
     carried : what the signals carry to the last refit, so that a day since then needs
         no walk through all days; the numbers are the same without.
+    golden : cell -> rows and what its last experts said of them; none in older bundles.
     """
 
     config: ModelConfig
@@ -76,6 +79,7 @@ class ModelBundle:
     versions: Mapping[str, str] = field(default_factory=library_versions)
     digest: str = ""
     carried: Carried | None = None
+    golden: Mapping[Cell, GoldenRows] = field(default_factory=dict)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -179,6 +183,22 @@ class ModelBundle:
             return dataset, None
         return recent, self.carried.path(dataset, recent, self.config.signals)
 
+    def refuse_other_numbers(self) -> None:
+        """Try the experts on the golden rows.
+
+        Raises
+        ------
+        IntegrityError
+            If one does not say what it said when it was trained.
+        """
+        faults = golden_faults(self.golden, self.snapshots)
+        if faults:
+            raise IntegrityError(
+                f"golden rows of bundle {self.digest[:12]}",
+                expected="what the experts said when they were trained",
+                found=f"{len(faults)} differences, first {faults[0]}",
+            )
+
     def save(self, directory: FilePath) -> ModelBundle:
         """Write the bundle to an empty or new directory; return it with its digest."""
         files: dict[str, str] = {}
@@ -203,6 +223,9 @@ class ModelBundle:
         write("bundle.json", _json(head))
         if self.carried is not None:
             write("carried.json", _json(self.carried.to_json()))
+        if self.golden:
+            kept_rows = {str(cell): rows.to_json() for cell, rows in self.golden.items()}
+            write("golden.json", _json(kept_rows))
         for cell, snapshots in self.snapshots.items():
             kept: list[dict[str, Any]] = []
             for snapshot in snapshots:
@@ -270,7 +293,16 @@ class ModelBundle:
             carried=Carried.from_json(json.loads(files["carried.json"]))
             if "carried.json" in files
             else None,
+            golden=_golden(files, snapshots),
         )
+
+
+def _golden(files: Mapping[str, str], cells: Iterable[Cell]) -> dict[Cell, GoldenRows]:
+    """Read the golden rows by the names of their cells; a name that is none stays out of reach."""
+    if "golden.json" not in files:
+        return {}
+    kept = json.loads(files["golden.json"])
+    return {cell: GoldenRows.from_json(kept[str(cell)]) for cell in cells if str(cell) in kept}
 
 
 def dataset_name(dataset: Dataset) -> str:

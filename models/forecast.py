@@ -46,7 +46,10 @@ class ExpertShare:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The answer for one cell as of one day; ``probability`` is None exactly when abstained."""
+    """The answer for one cell as of one day; ``probability`` is None exactly when abstained.
+
+    ``base_lower, base_upper`` are the interval of the base rate alone.
+    """
 
     cell: Cell
     as_of: np.datetime64
@@ -57,6 +60,8 @@ class Forecast:
     reason: str | None
     drivers: tuple[Driver, ...]
     experts: tuple[ExpertShare, ...] = ()
+    base_lower: float | None = None
+    base_upper: float | None = None
 
     @property
     def abstained(self) -> bool:
@@ -105,6 +110,8 @@ def forecast(
         reason=reason,
         drivers=() if reason else _drivers(rows, row, path, snapshot.experts, config),
         experts=() if reason else _shares(path),
+        base_lower=None if path.base_lower is None else float(path.base_lower[-1]),
+        base_upper=None if path.base_upper is None else float(path.base_upper[-1]),
     )
     return made, path
 

@@ -77,6 +77,7 @@ class Path:
     informed : (n,) bool: there was somebody but climatology to speak.
     level : the path at threshold 0, for a cell of another threshold.
     shift : (n,) log-odds that calibration added, or None before calibration.
+    base_lower, base_upper : (n,) interval of the base rate, for want of outcomes alone.
     """
 
     names: tuple[str, ...]
@@ -90,6 +91,8 @@ class Path:
     informed: np.ndarray
     level: Path | None = None
     shift: np.ndarray | None = None
+    base_lower: np.ndarray | None = None
+    base_upper: np.ndarray | None = None
 
 
 def prior_weights(config: ModelConfig) -> np.ndarray:
@@ -185,7 +188,13 @@ def run_path(
     mixed = rate + (weight * (probability - rate[:, None])).sum(axis=1)
     lower, upper = _interval(mixed, probability, weight, total, rows.cell.horizon_days, config)
     informed = speaks(rows, fits, days, span)
-    path = Path(names, days, rate, probability, weight, mixed, lower, upper, informed, level)
+    least, most = _interval(
+        rate, rate[:, None], np.ones((len(days), 1)), total, rows.cell.horizon_days, config
+    )
+    path = Path(
+        names, days, rate, probability, weight, mixed, lower, upper, informed, level,
+        base_lower=least, base_upper=most,
+    )  # fmt: skip
     states = [
         _state_at(rows, start, path, hits, total, losses, day, reference, guard)
         for (day, _), reference in zip(fits, references, strict=True)

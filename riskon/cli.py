@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from riskon.cli_cluster import cluster
+from riskon.cli_daily import daily, status, verify
 from riskon.cli_store import export, ingest
+from riskon.cli_study import study
 from riskon.options import (
     Assets,
     Cluster,
@@ -75,6 +77,10 @@ def simulate(
 
 app.command()(ingest)
 app.command()(export)
+app.command()(daily)
+app.command()(verify)
+app.command()(status)
+app.command()(study)
 app.command()(cluster)
 
 
@@ -162,6 +168,9 @@ def evaluate(
         float, typer.Option(min=3, max=13, help="Length in years, from 2013 on.")
     ] = 12.0,
     strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
+    peers: Annotated[
+        int, typer.Option(min=0, help="Markets a world that plain learners run on too.")
+    ] = 1,
     market: Annotated[
         Path | None, typer.Option(help="Evaluate on this market directory instead.")
     ] = None,
@@ -184,6 +193,7 @@ def evaluate(
         config,
         format.value,
         workers,
+        peers,
     )
 
 
@@ -342,14 +352,17 @@ def score(
 @app.command()
 def serve(
     market: Market = None,
-    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    host: Annotated[str, typer.Option(envvar="RISKON_HOST", help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="RISKON_PORT", min=1, max=65535)] = 8000,
+    workers: Annotated[
+        int, typer.Option(envvar="RISKON_WORKERS", min=1, max=64, help="Processes on the port.")
+    ] = 1,
 ) -> None:
     """Serve the scores over REST."""
-    from riskon.commands import serve as command
+    from riskon.services import run_server
     from riskon.settings import Settings
 
-    command(Settings(), market, host, port)
+    run_server(Settings(), market, host, port, workers)
 
 
 def main() -> None:

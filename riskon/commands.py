@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,6 +20,7 @@ from riskon.wiring import default_workers, model_config, open_market, progress, 
 from sources.errors import DataUnavailableError, RefusedError, TrackingUnavailableError
 from sources.market import Market
 from training.job import Job, check_request, run_job
+from training.runs import SearchRecord
 
 OLD_MARKET_DAYS = 3
 
@@ -109,8 +113,12 @@ def backtest(
     out.note(f"Wrote {len(table)} predictions to {output}.")
 
 
-def open_tracking(where: Settings, *, spool: bool = False) -> None:
+def open_tracking(where: Settings, *, spool: bool = False) -> bool:
     """Make sure that the tracking store answers, before work is done; close runs of the killed.
+
+    Returns
+    -------
+    whether it answers; it need not where jobs are to wait in the spool.
 
     Raises
     ------
@@ -129,15 +137,16 @@ def open_tracking(where: Settings, *, spool: bool = False) -> None:
         if not spool:
             raise
         out.note(f"{error}. The job will wait in {where.spool}, as --spool asks.")
-        return
+        return False
     if closed:
         out.note(f"Closed as KILLED {len(closed)} run(s) of jobs that died: {', '.join(closed)}.")
+    return True
 
 
 def sync(where: Settings) -> None:
     """Send the jobs that wait in the spool, each once, the oldest first."""
+    from training.sending import send_job
     from training.spool import waiting
-    from training.tracking import send_job
 
     jobs = waiting(where.spool)
     if not jobs:
@@ -156,18 +165,34 @@ def track(
     experiment: str,
     more_plots: Mapping[str, bytes] | None = None,
     more_files: Mapping[str, bytes] | None = None,
+    search: SearchRecord | None = None,
+    run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> int:
-    """Track a finished job with its plots; return the version registered."""
+    """Track a finished job with its plots; return the version registered.
+
+    Parameters
+    ----------
+    search, run_id, tags : as for :func:`training.sending.track_job`.
+    """
     from training.artifacts import PREDICTIONS, predictions_artifact
-    from training.plots import plots_of, skill_plot
-    from training.tracking import track_job
+    from training.importance import importance_of
+    from training.plots import importance_plot, plots_of, skill_plot
+    from training.sending import track_job
     from training.walkforward import predictions
 
     with tempfile.TemporaryDirectory() as folder, status("tracking in MLflow"):
         bundle = job.bundle.save(Path(folder) / "bundle")
         plots: dict[str, bytes] = dict(more_plots or {})
+        importances: dict[str, Any] = {}
         for evaluation in job.report.evaluations:
             plots |= plots_of(evaluation)
+            # As of the days that the figures are of.
+            moved = importance_of(
+                job.runs[evaluation.cell], job.report.config, start=pd.Timestamp(evaluation.days[0])
+            )
+            plots[f"{evaluation.cell}/importance.png"] = importance_plot(moved)
+            importances[str(evaluation.cell)] = asdict(moved)
         plots["skill.png"] = skill_plot(job.report.evaluations)
         # The days before were seen by whoever chose the configuration.
         evaluated_from = pd.Timestamp(min(e.days[0] for e in job.report.evaluations))
@@ -185,8 +210,12 @@ def track(
             predictions=out.predictions_csv(predictions(job.runs)),
             more_files={
                 PREDICTIONS: predictions_artifact(job.runs, start=evaluated_from),
+                "importance.json": json.dumps(importances, indent=2).encode() + b"\n",
                 **(more_files or {}),
             },
+            search=search,
+            run_id=run_id,
+            tags=tags,
         )
     return tracked.version
 
@@ -234,13 +263,6 @@ def score(
     if silent:
         names = ", ".join(f"{s.asset} {s.horizon_days}d: {s.reason}" for s in silent)
         raise DataUnavailableError(f"no probability for {names}", source=silent[0].asset)
-
-
-def serve(where: Settings, market: Path | None, host: str, port: int) -> None:
-    """Serve the scores over REST until stopped."""
-    from riskon.services import run_server
-
-    run_server(where, market, host, port)
 
 
 def _run(

@@ -40,8 +40,9 @@ def run_demo(settings: Settings, world: str, seed: int) -> None:
     cells = len(market.crypto) * len(HORIZONS)
     with progress("walking forward", cells) as advance:
         job = run_job(
-            market, market.crypto, HORIZONS, ModelConfig(), workers=default_workers(), done=advance
-        )
+            market, market.crypto, HORIZONS, ModelConfig(), workers=default_workers(), done=advance,
+            truth=simulated.truth,
+        )  # fmt: skip
     out.note(f"3/5 Track in MLflow, under {home}")
     commands.open_tracking(where)
     version = commands.track(where, job, "riskon")
@@ -54,7 +55,7 @@ def run_demo(settings: Settings, world: str, seed: int) -> None:
     spent = time.monotonic() - begun
     out.note(
         f"\nDone in {spent:.0f} s. No advice: these prices are invented. Try next:\n"
-        f"  RISKON_HOME={home} .venv/bin/riskon serve --port 8000      # then open http://127.0.0.1:8000/docs\n"
+        f"  RISKON_HOME={home} .venv/bin/riskon serve --port 8000      # then open http://127.0.0.1:8000\n"
         f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{home / 'mlflow.db'}\n"
         f"  .venv/bin/riskon backtest --market {directory} --asset BTC --horizon 5 "
         f"--output {Path(tempfile.gettempdir()) / 'predictions.csv'}"

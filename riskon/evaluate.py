@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -19,10 +20,20 @@ from sources.simulated import WORLDS, find_world
 from training.evaluation import evaluate as evaluate_runs
 from training.evaluation import pooled_figures
 from training.job import HORIZONS, run_job
-from training.worlds import Trial, WorldScore, run_trials, score_worlds
+from training.peers import PEERS, run_peers
+from training.worlds import Trial, WorldScore, run_trial, run_trials, score_worlds
 
 SINCE = pd.Timestamp("2017-01-01").as_unit("us")
 """Real forecasts count from here on: before it there is one asset, and hardly a market."""
+
+OURS = "riskon"
+SHORT = {
+    "lightgbm_defaults": "LightGBM",
+    "lightgbm_shrunk": "shrunk",
+    "lightgbm_qlib": "Qlib's",
+    "logistic_strong_penalty": "logistic",
+}
+"""Names of the peers over columns that must fit a terminal."""
 
 
 def evaluate(
@@ -36,8 +47,11 @@ def evaluate(
     config: Path | None,
     form: str,
     workers: int | None,
+    peers: int = 0,
 ) -> None:
     """Evaluate in simulated worlds, or on a market directory where one is given.
+
+    Plain learners run beside ours on the first ``peers`` markets of each world.
 
     Raises
     ------
@@ -53,10 +67,18 @@ def evaluate(
         return
     numbers = range(first_seed, first_seed + seeds)
     trials = [Trial(w, seed, years, strength) for w in _names(worlds) for seed in numbers]
-    with progress("walking forward", len(trials)) as advance:
-        found = run_trials(trials, chosen, workers=count, done=advance)
+    beside = [trial for trial in trials if trial.seed < first_seed + peers]
+    with progress("walking forward", len(trials) + len(beside)) as advance:
+        found = run_trials(trials, chosen, job=run_trial, workers=count, done=advance)
+        theirs = run_trials(beside, chosen, job=run_peers, workers=count, done=advance)
     scores = score_worlds(found)
-    print_worlds(scores, form)
+    sides = {
+        name: score_worlds({trial: said[name] for trial, said in theirs.items()})
+        for name in (PEERS if beside else ())
+    }
+    print_worlds(scores, form, sides)
+    if sides and form == "table":
+        print_peers(score_worlds({trial: found[trial] for trial in beside}), sides)
     leaks = [f"{s.world} at {s.horizon} days" for s in scores if s.leak]
     if leaks:
         raise RiskonError(
@@ -76,33 +98,63 @@ def _names(asked: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(known)
 
 
-def print_worlds(scores: Sequence[WorldScore], form: str) -> None:
-    """Print how the forecasters did, by world and horizon."""
+def print_worlds(
+    scores: Sequence[WorldScore],
+    form: str,
+    peers: Mapping[str, Sequence[WorldScore]] = MappingProxyType({}),
+) -> None:
+    """Print how the forecasters did, by world and horizon; for programs, peers in rows below."""
     if form != "table":
-        out.print_rows([_plain(asdict(s) | {"leak": s.leak}) for s in scores], form)
+        out.print_rows(
+            [
+                _plain({"forecaster": name} | asdict(s) | {"leak": s.leak})
+                for name, side in ({OURS: scores} | dict(peers)).items()
+                for s in side
+            ],
+            form,
+        )
         return
     out.print_table(
-        f"Against the known limit, mean of {scores[0].seeds} seed(s) and assets "
-        "(gain over climatology under p*, thousandths of a nat)",
-        ["world", "h", "gain", "worst cell", "", "limit", "capture", "slope", "corr.",
-         "surplus (dev.)", ""],
+        f"Against the known limit, {scores[0].seeds} market(s) a world (thousandths of a nat,\n"
+        "gain over climatology under p*; luck: gain realised above it, in deviations)",
+        ["world", "h", "gain", "worst", "limit", "capture", "slope", "corr.", "luck"],
         [
             [
                 s.world,
                 str(s.horizon),
                 f"{s.gain_mnat:+.2f}",
                 f"{s.worst_mnat:+.2f}",
-                s.worst_cell,
                 f"{s.limit_mnat:.2f}",
-                "-" if s.kind in {"nothing", "trap"} else f"{s.capture:.0%}",
+                _share(s),
                 _number(s.slope),
                 _number(s.correlation),
-                f"{s.surplus_mnat:+.2f} ({s.surplus_deviations:+.1f})",
-                "LEAK" if s.leak else "",
+                f"{s.surplus_deviations:+.1f}" + " LEAK" * s.leak,
             ]
             for s in scores
         ],
-    )  # fmt: skip
+    )
+
+
+def print_peers(ours: Sequence[WorldScore], peers: Mapping[str, Sequence[WorldScore]]) -> None:
+    """Print the gains of plain learners beside ours, on the markets that they share."""
+    out.print_table(
+        f"Plain learners on {ours[0].seeds} market(s) of each world (gain, thousandths of a nat)",
+        ["world", "h", "limit", OURS, *(SHORT[name] for name in peers)],
+        [
+            [
+                s.world,
+                str(s.horizon),
+                f"{s.limit_mnat:.2f}",
+                f"{s.gain_mnat:+.2f}",
+                *(f"{side[at].gain_mnat:+.2f}" for side in peers.values()),
+            ]
+            for at, s in enumerate(ours)
+        ],
+    )
+
+
+def _share(score: WorldScore) -> str:
+    return "-" if score.kind in {"nothing", "trap"} else f"{score.capture:.0%}"
 
 
 def _on_market(

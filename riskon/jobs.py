@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +21,7 @@ from riskon import output as out
 from riskon.settings import Settings
 from sources.errors import DataUnavailableError, IntegrityError, RefusedError, SchemaError
 from sources.market import Market
+from training.codebase import code_digest
 from training.jobfile import JobConfig
 
 JOBS = "jobs"
@@ -36,6 +38,7 @@ class JobFolder:
     market : directory that was read.
     as_of : instant at which the job began; nothing that became known later is ever read.
     data_digest : of the market then.
+    code_digest : of the code that began it (:func:`training.codebase.code_digest`).
     storage : URL of the record of trials, where it is not the folder's journal.
     """
 
@@ -45,8 +48,20 @@ class JobFolder:
     market: Path
     as_of: pd.Timestamp
     data_digest: str
+    code_digest: str
     experiment: str
     storage: str | None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What its runs are found by."""
+        return {
+            "job": self.name,
+            "job_digest": self.config.digest,
+            "data_digest": self.data_digest,
+            "code_digest": self.code_digest,
+            "market": self.market.name,
+        }
 
     def same_market(self, opened: Market) -> Market:
         """Return the market as it stood when the job began.
@@ -111,9 +126,9 @@ def begin_job(
     experiment: str,
     storage: str | None,
 ) -> JobFolder:
-    """Make the folder of a job; the same job on the same data is the same folder."""
-    digest = opened.digest()
-    name = f"{config.digest[: NAME_LENGTH // 2]}{digest[: NAME_LENGTH - NAME_LENGTH // 2]}"
+    """Make the folder of a job; the same job on the same data by the same code is the same."""
+    digest, code = opened.digest(), code_digest()
+    name = sha256(f"{config.digest} {digest} {code}".encode()).hexdigest()[:NAME_LENGTH]
     folder = where.home / JOBS / name
     if not (folder / FILE).exists():
         content = {
@@ -121,6 +136,7 @@ def begin_job(
             "market": str(market.resolve()),
             "as_of": as_of.isoformat(),
             "data_digest": digest,
+            "code_digest": code,
             "experiment": experiment,
             # A URL may hold a password: it is asked for again.
             "storage": None if storage is None else "url",
@@ -138,7 +154,8 @@ def open_job(where: Settings, name: str, storage: str | None) -> JobFolder:
     DataUnavailableError
         If there is none of that name; lists those there are.
     RefusedError
-        If its record is on a server, and no URL says on which, or the other way round.
+        If its record is on a server, and no URL says on which, or the other way round; or if the
+        code is no longer what it was, so that its trials would not be of one kind.
     """
     folder = where.home / JOBS / name
     if not name.isalnum() or not (folder / FILE).is_file():
@@ -153,6 +170,13 @@ def open_job(where: Settings, name: str, storage: str | None) -> JobFolder:
     if (kept["storage"] is None) != (storage is None):
         needed = "no --storage" if kept["storage"] is None else "--storage with its URL"
         raise RefusedError(f"job {name}: needed {needed}, as it was begun; found otherwise")
+    began, now = kept.get("code_digest", "unknown"), code_digest()
+    if began != now:
+        raise RefusedError(
+            f"job {name}: needed the code it began with, sha256 {began[:NAME_LENGTH]}; found "
+            f"{now[:NAME_LENGTH]}; bring that code back, or begin the job anew: its trials by "
+            "other code are no match"
+        )
     return JobFolder(
         name=name,
         folder=folder,
@@ -160,6 +184,7 @@ def open_job(where: Settings, name: str, storage: str | None) -> JobFolder:
         market=Path(kept["market"]),
         as_of=pd.Timestamp(kept["as_of"]),
         data_digest=kept["data_digest"],
+        code_digest=began,
         experiment=kept["experiment"],
         storage=storage,
     )

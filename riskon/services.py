@@ -3,26 +3,78 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
-from models import library_versions
 from riskon.database import migrate
-from riskon.output import note
 from riskon.settings import Settings
 from riskon.wiring import open_store
 from serving import Ledger, Registry, Scorer, open_database
-from sources.errors import DataUnavailableError, RefusedError
+from sources.errors import DataUnavailableError, IntegrityError, RefusedError
 from sources.market import Market
 from sources.store import Store, is_store
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from models import ModelBundle
+
+GRACE_SECONDS = 20
+"""Between SIGTERM and the end, for requests that are under way."""
 
 
 def open_serving(where: Settings) -> tuple[Registry, Ledger]:
     """Open the database, brought to its newest schema, and what stands on it."""
     engine = open_migrated(where)
-    return Registry(engine, where.artifacts, where.tracking), Ledger(engine)
+    admit = SameLibraries(refuse=where.version_policy == "refuse")
+    return Registry(engine, where.artifacts, where.tracking, admit=admit), Ledger(engine)
+
+
+class SameLibraries:
+    """Compares the libraries that a version was trained with to those that are to serve it.
+
+    Parameters
+    ----------
+    refuse : a version trained with others does not speak; else it is said, once a version.
+    """
+
+    def __init__(self, *, refuse: bool) -> None:
+        self.refuse = refuse
+        self._said: set[str] = set()
+
+    def __call__(self, bundle: ModelBundle) -> None:
+        """Admit a bundle.
+
+        Raises
+        ------
+        IntegrityError
+            If it was trained with other libraries, and is to be refused.
+        """
+        from models import library_versions
+        from riskon.output import note
+
+        now, then = library_versions(), bundle.versions
+        changed = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+        if not changed:
+            return
+        trained, here = (
+            ", ".join(f"{name} {held.get(name, 'unknown')}" for name in changed)
+            for held in (then, now)
+        )
+        if self.refuse:
+            raise IntegrityError(
+                f"version trained through {bundle.trained_through}",
+                expected=f"{trained}, with which it was trained, as RISKON_VERSION_POLICY=refuse",
+                found=here,
+            )
+        if trained not in self._said:
+            self._said.add(trained)
+            note(f"the champion was trained with {trained}; this is {here}")
 
 
 def open_migrated(where: Settings) -> Engine:
@@ -33,14 +85,25 @@ def open_migrated(where: Settings) -> Engine:
     RefusedError
         If its URL is none.
     """
+    engine = open_engine(where)
+    migrate(engine)
+    return engine
+
+
+def open_engine(where: Settings) -> Engine:
+    """Open the database; connects to nothing yet.
+
+    Raises
+    ------
+    RefusedError
+        If its URL is none.
+    """
     if where.database_url is None:
         where.home.mkdir(parents=True, exist_ok=True)
     try:
-        engine = open_database(where.database)
+        return open_database(where.database)
     except ArgumentError as error:
         raise RefusedError("RISKON_DATABASE_URL: needed a database URL; found none") from error
-    migrate(engine)
-    return engine
 
 
 def open_scorer(where: Settings) -> Scorer:
@@ -54,18 +117,15 @@ def open_scorer(where: Settings) -> Scorer:
     registry, ledger = open_serving(where)
     champion = registry.champion()
     bundle = registry.load(champion)
-    changed = {
-        name: (then, now)
-        for name, now in library_versions().items()
-        if (then := bundle.versions.get(name)) != now
-    }
-    for name, (then, now) in changed.items():
-        note(f"version {champion.version} was trained with {name} {then}; this is {now}")
-    return Scorer(bundle, champion, ledger)
+    return Scorer(bundle, champion, ledger, fallback=where.fallback)
 
 
-def run_server(where: Settings, market: Path | None, host: str, port: int) -> None:
-    """Serve until stopped.
+def run_server(
+    where: Settings, market: Path | None, host: str, port: int, workers: int = 1
+) -> None:
+    """Serve until stopped, in one process or several that share the port.
+
+    What differs from the environment is put there first: each worker reads it from there alone.
 
     Raises
     ------
@@ -74,8 +134,7 @@ def run_server(where: Settings, market: Path | None, host: str, port: int) -> No
     """
     import uvicorn
 
-    from serving.api import ServiceConfig, create_app
-    from serving.guard import hash_key
+    from serving.protocol import HEADER_BYTES, PunctualProtocol
 
     if not where.keys and not _is_loopback(host):
         raise RefusedError(
@@ -89,19 +148,64 @@ def run_server(where: Settings, market: Path | None, host: str, port: int) -> No
             "ledger alone",
             source=str(directory),
         )
-    registry, ledger = open_serving(where)
-    hosts = tuple(h.strip() for h in where.allowed_hosts.split(",") if h.strip())
-    app = create_app(
+    hosts = _listed(where.allowed_hosts)
+    os.environ["RISKON_MARKET_SERVED"] = str(directory) if directory.is_dir() else ""
+    os.environ["RISKON_ALLOWED_HOSTS"] = ",".join(hosts if host in hosts else (*hosts, host))
+    with tempfile.TemporaryDirectory(prefix="riskon-metrics-") as shared:
+        if workers > 1:
+            # prometheus_client reads it when it is imported.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
+        uvicorn.run(
+            "riskon.services:app_from_environment",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            http=PunctualProtocol,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # X-Forwarded-For can say anything.
+            proxy_headers=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            backlog=1024,
+        )
+
+
+def app_from_environment() -> FastAPI:
+    """Return the application of a worker, by the environment alone; connects to nothing yet."""
+    from serving.api import ServiceConfig, create_app
+    from serving.keys import scoped_keys
+    from serving.limits import Limits
+    from serving.logs import configure_logging, request_log
+
+    where = Settings()
+    configure_logging()
+    engine = open_engine(where)
+    served = os.environ.get("RISKON_MARKET_SERVED", str(where.market or ""))
+    market = Path(served) if served else None
+    return create_app(
         ServiceConfig(
-            registry,
-            ledger,
-            market_dir=directory if directory.is_dir() else None,
-            allowed_hosts=hosts if host in hosts else (*hosts, host),
-            api_key_hashes=tuple(hash_key(key) for key in where.keys),
-            reader=StoreReader(where) if is_store(directory) else None,
+            Registry(engine, where.artifacts, where.tracking),
+            Ledger(engine),
+            market_dir=market,
+            allowed_hosts=_listed(where.allowed_hosts),
+            api_keys=scoped_keys(where.keys),
+            reader=StoreReader(where) if market is not None and is_store(market) else None,
+            limits=Limits(
+                requests_per_second=where.requests_per_second, seconds=where.deadline_seconds
+            ),
+            isolated=True,
+            fallback=where.fallback,
+            poll_seconds=where.poll_seconds,
+            precompute=market is not None,
+            prepare=lambda: migrate(engine),
+            log=request_log(),
         )
     )
-    uvicorn.run(app, host=host, port=port, log_level="info", server_header=False)
 
 
 class StoreReader:
@@ -110,6 +214,10 @@ class StoreReader:
     def __init__(self, where: Settings) -> None:
         self.where = where
         self._store: Store | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Go to another process without what is open here."""
+        return {"where": self.where, "_store": None}
 
     def signature(self, directory: Path) -> object:
         """Return the last batch."""
@@ -123,6 +231,10 @@ class StoreReader:
         if self._store is None:
             self._store = open_store(directory, self.where)
         return self._store
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _is_loopback(host: str) -> bool:

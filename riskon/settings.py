@@ -24,7 +24,15 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri")
     )
     api_keys: SecretStr | None = None
-    """Comma-separated keys that may read the API; kept hashed once read."""
+    """Comma-separated keys of the API, ``KEY`` to read or ``KEY:admin``; hashed once read."""
+    requests_per_second: float = Field(default=100.0, ge=0)
+    """Of one key or address, and twice as many at once; 0 sets no limit."""
+    deadline_seconds: float = Field(default=30.0, gt=0)
+    """Until a request is answered, one way or the other."""
+    poll_seconds: float = Field(default=1.0, gt=0)
+    """Between two looks of the service at who is champion."""
+    fallback: Literal["abstain", "climatology"] = "abstain"
+    """Where the model has to abstain: no number, or the base rate, and the reason either way."""
     crypto: str = ""
     """Comma-separated symbols that trade every day, beside those known."""
     fred_api_key: SecretStr | None = None
@@ -34,6 +42,8 @@ class Settings(BaseSettings):
     funds: dict[str, dict[Literal["history", "holdings"], str]] = {}
     """Funds beside those known, as JSON: ``{"IBIT": {"history": URL, "holdings": URL}}``."""
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
+    version_policy: Literal["warn", "refuse"] = "warn"
+    """What becomes of a version that was trained with other libraries than serve it."""
     yahoo_url: str | None = None
     stooq_url: str | None = None
     stooq_api_key: SecretStr | None = None

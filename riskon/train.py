@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,12 @@ from riskon.services import open_migrated
 from riskon.settings import Settings
 from riskon.watch import watching
 from riskon.wiring import default_workers, model_config, open_market, progress, status
-from sources.errors import ClusterUnavailableError, RefusedError, TrackingUnavailableError
+from sources.errors import (
+    ClusterUnavailableError,
+    RefusedError,
+    SchemaError,
+    TrackingUnavailableError,
+)
 from sources.market import Market
 from training.evaluation import evaluate, pooled_figures
 from training.job import Job, check_request, run_job
@@ -26,8 +32,13 @@ from training.trials import TrialCount
 
 if TYPE_CHECKING:
     from training.cluster import Cluster
+    from training.runs import SearchRecord
     from training.search import Choice
     from training.tuning import Tuning
+
+
+TRUTH = "truth.csv"
+KEYS = ("date", "asset", "horizon", "p_star")
 
 
 @dataclass(frozen=True)
@@ -89,24 +100,42 @@ def train(
             if asked.anything:
                 raise RefusedError("--resume: needed no other description of the job; found some")
             begun = open_job(where, resume, storage)
-            open_tracking(where, spool=spool)
+            tracked = open_tracking(where, spool=spool)
             opened = begun.same_market(open_market(begun.market, where))
         else:
             config = read_job(asked.job, asked.flags)
-            open_tracking(where, spool=spool)
+            tracked = open_tracking(where, spool=spool)
             now = pd.Timestamp.now(tz="UTC").as_unit("us")
             opened = open_market(asked.market, where).as_of(now)
             check_request(opened, config.assets, config.horizons, config.thresholds)
             directory = asked.market or where.market_directory
             begun = begin_job(where, config, directory, opened, now, experiment, storage)
         try:
-            with holding(begun):
-                return _train(where, begun, opened, form, workers or default_workers(), crew)
+            with holding(begun), _run_of(where, begun, tracked=tracked) as run_id:
+                return _train(
+                    where, begun, opened, form, workers or default_workers(), crew, run_id
+                )
         except KeyboardInterrupt:
             out.note(f"interrupted; go on with: riskon train --resume {begun.name}")
             raise
         except ClusterUnavailableError as error:
             raise error.resumed_by(f"riskon train --resume {begun.name}") from error
+
+
+@contextmanager
+def _run_of(where: Settings, begun: JobFolder, *, tracked: bool) -> Iterator[str | None]:
+    """Keep a run in MLflow while the job works; none where tracking is down, as --spool allows."""
+    from training.running import running
+
+    if not tracked:
+        yield None
+        return
+    where.artifacts.mkdir(parents=True, exist_ok=True)
+    with running(
+        where.tracking, f"train {begun.name}", begun.tags,
+        experiment=begun.experiment, artifacts=where.artifacts,
+    ) as run_id:  # fmt: skip
+        yield run_id
 
 
 def _train(
@@ -116,8 +145,10 @@ def _train(
     form: str,
     workers: int,
     crew: Cluster | None,
+    run_id: str | None,
 ) -> int | None:
     config, plots, files = begun.config, {}, {}
+    searched: SearchRecord | None = None
     count = TrialCount(open_migrated(where))
     tuning: Tuning | None = None
     if config.search.trials:
@@ -130,17 +161,24 @@ def _train(
     job = _fit(opened, begun, chosen, tuning, workers, crew, total)
     if tuning is not None:
         from training.plots import folds_plot
+        from training.selection import selection_of
+        from training.space import Space
+        from training.trial_runs import search_record
 
         _say_outer(job, tuning)
         days = tuning.dataset.days.to_numpy("datetime64[D]")
         plots["folds.png"] = folds_plot(days, tuning.folds)
         files["search.json"] = choice.to_json().encode()
+        searched = search_record(choice, Space(config.base, config.search.space))
+        found = selection_of(choice)
+        job = replace(job, report=replace(job.report, selection=found))
+        out.note(found.sentence)
     files["job.json"] = (config.model_dump_json(indent=2) + "\n").encode()
     out.print_evaluations(job.report.evaluations, form)
     out.print_verdict(job.report.verdict)
     out.note(f"{total} trial{'s' if total > 1 else ''} so far on these data.")
     try:
-        version = track(where, job, begun.experiment, plots, files)
+        version = track(where, job, begun.experiment, plots, files, searched, run_id, begun.tags)
     except TrackingUnavailableError as error:
         out.note(f"{error}. The job is done and waits in {where.spool}.")
         out.note("Next, when it answers again: riskon sync")
@@ -202,17 +240,49 @@ def _fit(
     unseen = None
     if tuning is not None:
         unseen = pd.Timestamp(tuning.folds.outer[0].begin).as_unit("us")
+    truth = read_truth(begun.market)
     with progress("walking forward", len(assets) * len(days) * len(config.thresholds)) as advance:
         job = run_job(
             opened, assets, days, chosen,
             thresholds=config.thresholds, workers=workers, done=advance,
             walkers=None if crew is None else crew.cells,
             evaluate_from=unseen, dataset=None if tuning is None else tuning.dataset,
-            trials=trials,
+            trials=trials, truth=truth,
         )  # fmt: skip
     say_omitted(job.dataset.omitted)
     say_thin(job.thin)
     return job
+
+
+def read_truth(market: Path) -> pd.DataFrame | None:
+    """Return the true probabilities that a simulated market keeps, None where there are none.
+
+    The leak alarm takes them for the most that can be known; without them, what real markets have
+    shown.
+
+    Raises
+    ------
+    SchemaError
+        If the file is not a table of probabilities.
+    """
+    path = market / TRUTH
+    if not path.is_file():
+        return None
+    try:
+        table = pd.read_csv(
+            path, dtype={"asset": "str", "horizon": "int64", "p_star": "float64"},
+            keep_default_na=False, parse_dates=["date"], date_format="%Y-%m-%d",
+        )  # fmt: skip
+    except ValueError as error:
+        raise SchemaError(str(path), expected=f"columns {KEYS}", found=str(error)[:80]) from error
+    if missing := [name for name in KEYS if name not in table]:
+        raise SchemaError(str(path), expected=f"columns {missing}", found=f"{list(table)}"[:80])
+    keys = [name for name in ("date", "asset", "horizon", "threshold") if name in table]
+    if not table["p_star"].between(0, 1).all() or table.duplicated(keys).any():
+        raise SchemaError(
+            str(path), column="p_star", expected="one of 0 to 1 for each day", found="others"
+        )
+    return table.astype({"date": "datetime64[us]"})
 
 
 def _say_outer(job: Job, tuning: Tuning) -> None:

@@ -7,16 +7,19 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from models import ModelConfig
 from riskon.database import migrate
 from riskon.settings import Settings
 from sources.errors import RefusedError, SchemaError
 from sources.files import read_market
 from sources.market import CRYPTO_UNIVERSE, Market
 from sources.store import MANIFEST, Marker, Store, is_store
+
+if TYPE_CHECKING:
+    from models import ModelConfig
 
 
 def open_market(
@@ -99,6 +102,8 @@ def model_config(path: Path | None) -> ModelConfig:
     ValidationError
         If it names a setting that does not exist, or gives one a value it cannot have.
     """
+    from models import ModelConfig  # a service that answers from the ledger needs no learner
+
     if path is None:
         return ModelConfig()
     if not path.is_file():

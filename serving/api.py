@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from pathlib import Path as FilePath
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 
-from fastapi import APIRouter, Depends, FastAPI, Path, Query
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from structlog.typing import FilteringBoundLogger
 
-from serving.daily import DailyScores, MarketReader
-from serving.guard import Guard, refuse_repeats, require_key
+from serving.answers import problems
+from serving.cached import Answers
+from serving.daily import DailyScores
+from serving.dashboard import mount_dashboard
+from serving.guard import Guard, refuse_repeats
+from serving.keys import KeyRing, KeyScope, require_key
 from serving.ledger import Ledger
-from serving.problems import MEDIA_TYPE, ProblemError, register_problems
+from serving.limits import Limits
+from serving.metrics import Metrics
+from serving.problems import register_problems
 from serving.registry import Registry
-from serving.score import Score
-from serving.scorer import latest_finished_day, utc_now
-from sources.errors import ModelNotFoundError
-
-DayText = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-InstantText = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")
-]
-AssetText = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,16}$")]
-HorizonText = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")]
-ForecastId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+from serving.routes_model import admin_router, health_router, model_router
+from serving.routes_record import record_router
+from serving.routes_scores import batch_router, scores_router
+from serving.scorer import Fallback, utc_now
+from serving.speaker import MarketReader
 
 
 @dataclass(frozen=True)
@@ -39,164 +39,91 @@ class ServiceConfig:
     registry, ledger : who speaks, and what was said.
     market_dir : market directory to score what the ledger lacks; None to read the ledger only.
     allowed_hosts : names that may stand in the Host header; ``*`` allows any.
-    api_key_hashes : sha256 of each key that may read, in hex; none lets anyone read.
+    api_keys : sha256 of each key, in hex -> what it may do; none lets anyone read.
     clock : the current instant.
     reader : reads the market; plain directories by default.
+    limits : what a client may take.
+    isolated : load and score in a process of its own.
+    fallback : what stands in where the model abstains.
+    poll_seconds : between two looks at who is champion.
+    precompute : score the latest day before anyone asks.
+    prepare : brings the database to its newest schema; tried until it succeeds once.
+    log : of requests; None writes none.
     """
 
     registry: Registry
     ledger: Ledger
-    market_dir: FilePath | None = None
+    market_dir: Path | None = None
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
-    api_key_hashes: tuple[str, ...] = ()
+    api_keys: Mapping[str, KeyScope] = field(default_factory=dict)
     clock: Callable[[], datetime] = utc_now
     reader: MarketReader | None = None
-
-
-class ScoresQuery(BaseModel):
-    """Which scores: a day (the latest by default), assets and horizons (all by default)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    as_of: DayText | None = Field(None, examples=["2025-06-20"])
-    asset: list[AssetText] = Field([], max_length=64, examples=[["BTC"]])
-    horizon: list[HorizonText] = Field([], max_length=64, examples=[["5"]])
-
-
-class ModelQuery(BaseModel):
-    """Whose turn it was: now by default."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    at: InstantText | None = Field(None, examples=["2025-06-21T00:00:00Z"])
-
-
-class NoQuery(BaseModel):
-    """No parameters at all."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Scores(BaseModel):
-    """The scores of a day."""
-
-    as_of: date
-    scores: tuple[Score, ...]
-
-
-class ModelInfo(BaseModel):
-    """The version that speaks, who made it so and why, and what it answers."""
-
-    name: str
-    version: int
-    digest: str
-    promoted_at: AwareDatetime
-    reason: str
-    fit_to_serve: bool
-    skill_certified: bool
-    trained_through: date
-    data_digest: str
-    assets: tuple[str, ...]
-    horizons: tuple[int, ...]
-
-
-class Health(BaseModel):
-    """Whether the service lives, or is ready to score."""
-
-    status: str
+    limits: Limits = field(default_factory=Limits)
+    isolated: bool = False
+    fallback: Fallback = "abstain"
+    poll_seconds: float = 1.0
+    precompute: bool = False
+    prepare: Callable[[], None] | None = None
+    log: FilteringBoundLogger | None = None
 
 
 def create_app(config: ServiceConfig) -> FastAPI:
-    """Return the application; opens nothing before it is asked."""
+    """Return the application; opens nothing before it is started or asked."""
     service = DailyScores(
-        config.registry, config.ledger, config.market_dir, config.clock, config.reader
+        config.registry,
+        config.ledger,
+        config.market_dir,
+        config.clock,
+        config.reader,
+        isolated=config.isolated,
+        fallback=config.fallback,
+        prepare=config.prepare,
     )
+    ring, answers, metrics = (
+        KeyRing(config.api_keys),
+        Answers(lambda: service.generation),
+        Metrics(),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.watch(config.poll_seconds, precompute=config.precompute)
+        yield
+        service.close()
+
     # The pages of /docs come from here too: a service may have no way out.
     app = FastAPIOffline(
         title="riskon",
         summary="Daily probabilities that a crypto asset rises, each beside its base rate.",
         version="1",
-        responses={
-            status: {"description": said, "content": {MEDIA_TYPE: {}}}
-            for status, said in ((422, "A request that cannot be"), (503, "Nobody can answer now"))
-        },
+        lifespan=lifespan,
+        responses=problems(400, 422, 429, 431, 503),
     )
+    app.state.service = service
     register_problems(app)
-    app.add_middleware(Guard, allowed_hosts=config.allowed_hosts)
-    guarded = [Depends(require_key(config.api_key_hashes)), Depends(refuse_repeats)]
-    v1 = APIRouter(prefix="/v1", dependencies=guarded)
-
-    @v1.get("/scores")
-    def scores(query: Annotated[ScoresQuery, Query()]) -> Scores:
-        """Return the scores of a day: as issued, else made now if a market is at hand."""
-        day = _day(query.as_of, config.clock)
-        found = service.scores(day, query.asset, [int(h) for h in query.horizon])
-        if not found:
-            flag = f" --as-of {day}" if day else ""
-            detail = f"No scores were issued for this; next: riskon score{flag} --market DIR."
-            raise ProblemError(404, "no-scores", detail)
-        return Scores(as_of=found[0].as_of, scores=found)
-
-    @v1.get("/scores/{forecast_id}")
-    def score(forecast_id: ForecastId, _: Annotated[NoQuery, Query()]) -> Score:
-        """Return one score as it was issued."""
-        found = config.ledger.get(forecast_id)
-        if found is None:
-            raise ProblemError(404, "no-such-score", "No score of this forecast_id was issued.")
-        return found
-
-    @v1.get("/model")
-    def model(query: Annotated[ModelQuery, Query()]) -> ModelInfo:
-        """Return the version that speaks, or spoke at an instant."""
-        if query.at is None:
-            # Asked once: a promotion in between must not mix two versions.
-            scorer = service.scorer()
-            champion, bundle = scorer.champion, scorer.bundle
-        else:
-            try:
-                champion = config.registry.champion(_instant(query.at))
-            except ModelNotFoundError as error:
-                raise ProblemError(404, "no-model-then", "Nobody spoke at that time.") from error
-            bundle = config.registry.load(champion)
-        return ModelInfo(
-            **{name: getattr(champion, name) for name in champion.__dataclass_fields__},
-            trained_through=bundle.trained_through.astype(date),
-            data_digest=bundle.data_digest,
-            assets=bundle.assets,
-            horizons=bundle.horizons,
-        )
-
-    @app.get("/health/live")
-    def live() -> Health:
-        """Say that the process answers."""
-        return Health(status="live")
-
-    @app.get("/health/ready")
-    def ready() -> Health:
-        """Say that the database answers and the champion is loaded."""
-        service.scorer()
-        return Health(status="ready")
-
+    app.add_middleware(
+        Guard,
+        allowed_hosts=config.allowed_hosts,
+        ring=ring,
+        limits=config.limits,
+        answers=answers,
+        metrics=metrics,
+        log=config.log,
+    )
+    # Without keys anyone may read, and OpenAPI asks for none.
+    locked = [Depends(require_key(ring))] if ring.scopes else []
+    v1 = APIRouter(
+        prefix="/v1",
+        dependencies=[*locked, Depends(refuse_repeats)],
+        responses=problems(401, 403) if ring.scopes else None,
+    )
+    v1.include_router(scores_router(service, answers))
+    v1.include_router(batch_router(service))
+    v1.include_router(model_router(service))
+    v1.include_router(record_router(service))
+    if ring.scopes:
+        v1.include_router(admin_router(service, ring))
     app.include_router(v1)
+    app.include_router(health_router(service, metrics))
+    mount_dashboard(app, service, ring)
     return app
-
-
-def _day(text: str | None, clock: Callable[[], datetime]) -> date | None:
-    if text is None:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise ProblemError(422, "invalid-request", "as_of: not a day of the calendar.") from error
-    last = latest_finished_day(clock())
-    if day > last:
-        detail = f"as_of: needed a day that is over, at the latest {last}."
-        raise ProblemError(422, "as-of-in-future", detail)
-    return day
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise ProblemError(422, "invalid-request", "at: not an instant.") from error

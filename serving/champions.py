@@ -103,6 +103,11 @@ class ChampionHistory:
         later = history[len(spoke) :]
         return {**spoke[-1], "until": later[0]["promoted_at"] if later else None}
 
+    def records(self) -> tuple[dict[str, Any], ...]:
+        """Return every row, in the order in which they were appended; none before the first."""
+        with reading(self.engine) as connection:
+            return tuple(dict(row) for row in self._rows(connection))
+
     def current(self) -> tuple[Champion | None, int]:
         """Return who speaks, None before the first, and where the history ends."""
         with reading(self.engine) as connection:

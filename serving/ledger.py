@@ -6,16 +6,17 @@ an edit by someone whom the triggers do not stop shows from that row on.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from pydantic import TypeAdapter
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Date,
     Double,
@@ -26,12 +27,16 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    exists,
     func,
     select,
 )
 
-from serving.database import Instant, metadata, reading, writing
+from serving.chain import append, verify_chain
+from serving.database import Instant, metadata, reading, refuse_skew, retried, writing
+from serving.outcomes import OUTCOMES, SettledScore, is_live, latest_outcomes
 from serving.score import DataRead, Explanation, InputAge, Score, ScoreDriver, ScoringModel
+from sources.crashpoints import crashpoint
 from sources.errors import IntegrityError
 
 FORECASTS = Table(
@@ -64,12 +69,9 @@ FORECASTS = Table(
         "model_version", "as_of", "asset", "horizon_days", "threshold", name="uq_forecasts_question"
     ),
     Index("ix_forecasts_as_of", "as_of"),
+    Index("ix_forecasts_asset_horizon_days_as_of", "asset", "horizon_days", "as_of"),
 )  # fmt: skip
 
-GENESIS = "0" * 64
-"""What the first row names as the hash of the row before it."""
-
-_HASHED = tuple(c.name for c in FORECASTS.columns if c.name != "row_hash")
 _INPUTS = TypeAdapter(tuple[InputAge, ...])
 # The column held drivers alone, as a list, before experts were kept beside them.
 _EXPLANATION: TypeAdapter[Explanation | tuple[ScoreDriver, ...]] = TypeAdapter(
@@ -79,11 +81,22 @@ _EXPLANATION: TypeAdapter[Explanation | tuple[ScoreDriver, ...]] = TypeAdapter(
 Question = tuple[int, date, str, int, float]
 
 
-class Ledger:
-    """Forecasts in the order they were issued."""
+def _now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self, engine: Engine) -> None:
+
+class Ledger:
+    """Forecasts in the order they were issued.
+
+    Parameters
+    ----------
+    engine : of a migrated database.
+    clock : of this host; where it is far from the database's, nothing is recorded.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime] = _now) -> None:
         self.engine = engine
+        self.clock = clock
 
     def record(self, scores: Sequence[Score]) -> tuple[Score, ...]:
         """Append the scores, all or none; return what the ledger holds for each.
@@ -95,14 +108,15 @@ class Ledger:
         ------
         IntegrityError
             If another bundle answered under the same version.
+        DataUnavailableError
+            Where the database does not answer, or its clock is not this host's.
         """
         with reading(self.engine) as connection:
             held = _held(connection, scores)
         if any(_question(score) not in held for score in scores):
-            with writing(self.engine, "forecasts") as connection:
-                held = _held(connection, scores)
-                self._append(connection, [s for s in scores if _question(s) not in held])
-                held = _held(connection, scores)
+            crashpoint("scored")
+            held = retried(lambda: self._record(scores))
+            crashpoint("recorded")
         answers = tuple(held[_question(score)] for score in scores)
         for score, answer in zip(scores, answers, strict=True):
             if score.model.digest != answer.model.digest:
@@ -113,17 +127,16 @@ class Ledger:
                 )
         return answers
 
+    def _record(self, scores: Sequence[Score]) -> dict[Question, Score]:
+        with writing(self.engine, "forecasts") as connection:
+            refuse_skew(connection, self.clock)
+            held = _held(connection, scores)
+            self._append(connection, [s for s in scores if _question(s) not in held])
+            crashpoint("appended")
+            return _held(connection, scores)
+
     def _append(self, connection: Connection, scores: Iterable[Score]) -> None:
-        last = connection.execute(
-            select(FORECASTS.c.position, FORECASTS.c.row_hash)
-            .order_by(FORECASTS.c.position.desc())
-            .limit(1)
-        ).one_or_none()
-        end, row_hash = (0, GENESIS) if last is None else last
-        for position, score in enumerate(scores, end + 1):
-            row = {**_row(score), "position": position, "previous_hash": row_hash}
-            row_hash = _hash(row)
-            connection.execute(FORECASTS.insert().values(**row, row_hash=row_hash))
+        append(connection, FORECASTS, map(_row, scores))
 
     def find(
         self,
@@ -159,33 +172,162 @@ class Ledger:
             row = connection.execute(asked).mappings().one_or_none()
         return None if row is None else _score(row)
 
+    def history(
+        self,
+        asset: str | None = None,
+        horizon: int | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        version: int | None = None,
+        after: int | None = None,
+        limit: int = 1000,
+    ) -> tuple[SettledScore, ...]:
+        """Return a page of what was said, in the order it was said, with what came of it.
+
+        Parameters
+        ----------
+        asset, horizon, version : of the forecasts; all by default.
+        start, end : first and last as-of day.
+        after : position of the last forecast of the page before; the pages together hold
+            every forecast once, whatever is appended meanwhile.
+        limit : rows a page holds at most.
+        """
+        place = FORECASTS.c.position
+        asked = select(FORECASTS).where(*_conditions(asset, horizon, start, end, version))
+        if after is not None:
+            asked = asked.where(place > after)
+        with reading(self.engine) as connection:
+            rows = connection.execute(asked.order_by(place).limit(limit)).mappings().all()
+            outcomes = latest_outcomes(connection, [row["forecast_id"] for row in rows])
+        return tuple(
+            SettledScore(
+                position=row["position"],
+                score=_score(row),
+                outcome=outcomes.get(row["forecast_id"]),
+                live=is_live(row["as_of"], row["issued_at"]),
+            )
+            for row in rows
+        )
+
+    def settled(
+        self,
+        asset: str | None = None,
+        horizon: int | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        version: int | None = None,
+    ) -> tuple[int, pd.DataFrame]:
+        """Return how many forecasts there are, and those whose outcome is known, a row each.
+
+        Returns
+        -------
+        The count, and a frame with ``position``, ``as_of``, ``asset``, ``horizon_days``,
+        ``threshold``, ``model_version``, ``probability``, ``base_rate``, ``outcome`` (as last
+        revised) and ``live``.
+        """
+        conditions = _conditions(asset, horizon, start, end, version)
+        table, came = FORECASTS.c, OUTCOMES.alias("came")
+        later = OUTCOMES.alias("later")
+        names = (
+            table.position, table.as_of, table.asset, table.horizon_days, table.threshold,
+            table.model_version, table.probability, table.base_rate, table.issued_at,
+        )  # fmt: skip
+        is_revised = exists().where(
+            later.c.forecast_id == came.c.forecast_id, later.c.revision > came.c.revision
+        )
+        asked = (
+            select(*names, came.c.outcome)
+            .join(came, came.c.forecast_id == table.forecast_id)
+            .where(~is_revised, *conditions)
+        )
+        counting = select(func.count()).select_from(FORECASTS).where(*conditions)
+        with reading(self.engine) as connection:
+            count = connection.execute(counting).scalar_one()
+            rows = connection.execute(asked).all()
+        columns = [*(name.name for name in names), "outcome"]
+        found = pd.DataFrame([tuple(row) for row in rows], columns=columns)
+        on_time = [is_live(row.as_of, row.issued_at) for row in rows]
+        return count, found.assign(live=np.array(on_time, dtype=bool)).drop(columns="issued_at")
+
     def verify(self) -> int:
-        """Check the chain from the first row to the last; return how many rows there are.
+        """Check the chain of forecasts from the first row to the last; return how many there are.
 
         Raises
         ------
         IntegrityError
             Names the first row that is not what was written, or is not there.
         """
-        count, previous = 0, GENESIS
-        asked = select(FORECASTS).order_by(FORECASTS.c.position)
-        with (
-            reading(self.engine) as connection,
-            connection.execution_options(yield_per=1000).execute(asked) as rows,
-        ):
-            for count, row in enumerate(rows.mappings(), 1):
-                for name, expected in (
-                    ("position", count),
-                    ("previous_hash", previous),
-                    ("row_hash", _hash(row)),
-                ):
-                    if row[name] != expected:
-                        place, what = f"ledger, row {count}", name.replace("_", " ")
-                        raise IntegrityError(
-                            place, expected=f"{what} {expected}", found=str(row[name])
-                        )
-                previous = row["row_hash"]
-        return count
+        return verify_chain(self.engine, FORECASTS, "ledger")
+
+    def verify_outcomes(self) -> int:
+        """Check the chain of outcomes likewise."""
+        return verify_chain(self.engine, OUTCOMES, "outcomes")
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many forecasts there are, and how many rows of outcomes."""
+        asked = [select(func.max(table.c.position)) for table in (FORECASTS, OUTCOMES)]
+        with reading(self.engine) as connection:
+            found = [connection.execute(question).scalar_one() or 0 for question in asked]
+        return found[0], found[1]
+
+    def answered(
+        self, asked: Collection[tuple[str, int, float]], start: date, end: date
+    ) -> tuple[int, int]:
+        """Return how many questions of some days have an answer, and how many of these are live.
+
+        Parameters
+        ----------
+        asked : asset, horizon in days, and threshold of the questions of each day.
+        start, end : first and last as-of day.
+        """
+        table = FORECASTS.c
+        wanted = select(
+            table.as_of, table.asset, table.horizon_days, table.threshold, table.issued_at
+        ).where(table.as_of >= start, table.as_of <= end)
+        first: dict[tuple[date, str, int, float], bool] = {}
+        with reading(self.engine) as connection:
+            for *question, issued_at in connection.execute(wanted.order_by(table.position)):
+                if tuple(question[1:]) in asked:
+                    first.setdefault(tuple(question), is_live(question[0], issued_at))
+        return len(first), sum(first.values())
+
+    def days(self, start: date, end: date) -> set[date]:
+        """Return the as-of days with a forecast, of any version."""
+        table = FORECASTS.c
+        asked = select(table.as_of).distinct().where(table.as_of >= start, table.as_of <= end)
+        with reading(self.engine) as connection:
+            return set(connection.execute(asked).scalars())
+
+    def first_day(self) -> date | None:
+        """Return the first day with a forecast, None before there is one."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(func.min(FORECASTS.c.as_of))).scalar_one()
+
+    def latest_day(self) -> date | None:
+        """Return the last day with a forecast, None before the first."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(func.max(FORECASTS.c.as_of))).scalar_one()
+
+
+def _conditions(
+    asset: str | None,
+    horizon: int | None,
+    start: date | None,
+    end: date | None,
+    version: int | None,
+) -> list[ColumnElement[bool]]:
+    table = FORECASTS.c
+    conditions = []
+    for column, value in (
+        (table.asset, asset), (table.horizon_days, horizon), (table.model_version, version),
+    ):  # fmt: skip
+        if value is not None:
+            conditions.append(column == value)
+    if start is not None:
+        conditions.append(table.as_of >= start)
+    if end is not None:
+        conditions.append(table.as_of <= end)
+    return conditions
 
 
 def _question(score: Score) -> Question:
@@ -248,15 +390,3 @@ def _score(row: Mapping[Any, Any]) -> Score:
         drivers=kept.drivers,
         experts=kept.experts,
     )
-
-
-def _hash(row: Mapping[Any, Any]) -> str:
-    """Return the sha256 of a row's columns but the last, in order, as JSON."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, datetime):
-            return value.isoformat(timespec="microseconds")
-        return value.isoformat() if isinstance(value, date) else value
-
-    content = json.dumps([plain(row[name]) for name in _HASHED], allow_nan=False)
-    return hashlib.sha256(content.encode()).hexdigest()

@@ -5,6 +5,7 @@ What a client sent is never sent back, nor is a path, a host or a traceback.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -60,17 +61,21 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
-def problem(
-    status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
-) -> JSONResponse:
-    """Return a problem document."""
-    content = {
+def document(status: int, kind: str, detail: str) -> dict[str, Any]:
+    """Return a problem document (RFC 9457) as plain values."""
+    return {
         "type": f"urn:riskon:problem:{kind}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        **more,
     }
+
+
+def problem(
+    status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """Return an answer that is a problem document."""
+    content = {**document(status, kind, detail), **more}
     return JSONResponse(
         content, status, headers={**SECURITY_HEADERS, **(headers or {})}, media_type=MEDIA_TYPE
     )
@@ -85,12 +90,32 @@ def register_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unknown)
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ProblemError)
+def problem_of(error: RiskonError | ProblemError) -> JSONResponse:
+    """Return the answer that an error of ours is on the wire."""
+    return _refused_as(error) if isinstance(error, ProblemError) else _known_as(error)
+
+
+def as_document(error: RiskonError | ProblemError) -> dict[str, Any]:
+    """Return the problem document that an error of ours is on the wire."""
+    said: dict[str, Any] = json.loads(bytes(problem_of(error).body))
+    return said
+
+
+def _refused_as(error: ProblemError) -> JSONResponse:
     return problem(error.status, error.kind, error.detail, error.headers)
 
 
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)
+    return _refused_as(error)
+
+
 async def _known(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RiskonError)
+    return _known_as(error)
+
+
+def _known_as(error: RiskonError) -> JSONResponse:
     if isinstance(error, UnknownNameError):
         known = ", ".join(str(name) for name in error.known)
         return problem(422, f"unknown-{error.kind}", f"No such {error.kind}; known are: {known}.")

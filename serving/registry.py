@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, make_url
 
-from models import ModelBundle
 from serving.champions import ALIAS, Champion, ChampionHistory
 from sources.crashpoints import crashpoint
 from sources.errors import (
@@ -36,6 +35,8 @@ from sources.errors import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+
+    from models import ModelBundle
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +99,18 @@ class Registry:
     artifacts : folder that keeps the bundles of champions, each under its digest.
     tracking_uri : of the MLflow tracking server, or of its local file.
     name : registered model.
+    admit : is shown each bundle before it speaks, and raises where it is not to.
     """
 
     def __init__(
-        self, engine: Engine, artifacts: Path, tracking_uri: str, name: str = "riskon"
+        self,
+        engine: Engine,
+        artifacts: Path,
+        tracking_uri: str,
+        name: str = "riskon",
+        admit: Callable[[ModelBundle], None] = lambda _: None,
     ) -> None:
+        self.admit = admit
         self.history = ChampionHistory(engine, name)
         self.artifacts = artifacts
         self.tracking_uri = tracking_uri
@@ -220,16 +228,21 @@ class Registry:
         Raises
         ------
         IntegrityError
-            If its files are not those that were promoted.
+            If its files are not those that were promoted, or it is not admitted.
         ModelNotFoundError, TrackingUnavailableError
             If it is missing here, and cannot be fetched.
         """
-        folder = self._folder(champion.digest)
+        from models import ModelBundle  # what reads the champion alone needs no learner
+
+        folder = self.folder(champion.digest)
         if not folder.is_dir():
             self._fetch(self._version(champion.version), champion.digest)
-        return ModelBundle.load(folder, digest=champion.digest)
+        bundle = ModelBundle.load(folder, digest=champion.digest)
+        self.admit(bundle)
+        return bundle
 
-    def _folder(self, digest: str) -> Path:
+    def folder(self, digest: str) -> Path:
+        """Return where the bundle of a digest is kept once it was fetched."""
         return self.artifacts / "bundles" / digest
 
     def _candidate(self, registered: ModelVersion) -> Candidate:
@@ -299,7 +312,9 @@ class Registry:
 
     def _fetch(self, registered: ModelVersion, digest: str) -> None:
         """Download a bundle, check it, and put it in its place in one step."""
-        folder = self._folder(digest)
+        from models import ModelBundle
+
+        folder = self.folder(digest)
         if folder.is_dir():
             ModelBundle.load(folder, digest=digest)
             return

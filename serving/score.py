@@ -75,6 +75,7 @@ class Score(_Frozen):
     horizon_days, threshold : the question; calendar days, and fractional return.
     probability, lower, upper : in [0, 1]; None exactly when ``abstained``.
     base_rate : climatology from labels known at T(as_of); None where the model knows none.
+    reason : why it abstained or, where the deployment says so, why the base rate stands in.
     experts : who spoke, the heaviest first; none where it abstained, nor in rows of the
         ledger that were written before experts were kept.
     """
@@ -112,8 +113,10 @@ class Score(_Frozen):
         if self.abstained:
             if any(number is not None for number in numbers) or not self.reason:
                 raise ValueError("an abstention has a reason, and no probability")
-        elif any(number is None for number in (*numbers, self.base_rate)) or self.reason:
-            raise ValueError("a probability has an interval and a base rate, and no reason")
+        elif any(number is None for number in (*numbers, self.base_rate)):
+            raise ValueError("a probability has an interval and a base rate")
+        elif self.reason and (self.probability != self.base_rate or self.drivers or self.experts):
+            raise ValueError("a reason stands beside the base rate alone, in the model's place")
         return self
 
     def to_json(self) -> dict[str, Any]:

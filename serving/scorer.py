@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from features import Dataset, Input, build_dataset
-from models import Cell, Forecast, ModelBundle
 from serving.champions import Champion
 from serving.freshness import stale_groups, stale_inputs
 from serving.ledger import Ledger
@@ -24,9 +25,17 @@ from serving.score import (
     forecast_id,
 )
 from sources import Market, as_of_instant
+from sources.crashpoints import crashpoint
 from sources.errors import DataUnavailableError, LookAheadError
 
+if TYPE_CHECKING:
+    from models import Cell, Forecast, ModelBundle
+
 logger = logging.getLogger(__name__)
+
+Fallback = Literal["abstain", "climatology"]
+
+INSTEAD = "the base rate, in place of the model"
 
 
 def utc_now() -> datetime:
@@ -65,6 +74,41 @@ def scorable_days(market: Market, now: datetime) -> tuple[date, date]:
     return first.date(), last.date()
 
 
+class Asked(Protocol):
+    """A question: an asset, a horizon in calendar days, a threshold."""
+
+    @property
+    def asset(self) -> str:
+        """The asset."""
+
+    @property
+    def horizon_days(self) -> int:
+        """The horizon."""
+
+    @property
+    def threshold(self) -> float:
+        """The threshold."""
+
+
+def scoring_model(champion: Champion) -> ScoringModel:
+    """Return the champion as its scores name it."""
+    return ScoringModel(
+        name=champion.name,
+        version=champion.version,
+        digest=champion.digest,
+        skill_certified=champion.skill_certified,
+    )
+
+
+def recorded(
+    ledger: Ledger, model: ScoringModel, asked: Sequence[Asked], as_of: date
+) -> tuple[Score, ...] | None:
+    """Return what the ledger holds of some questions, in their order; None unless all are there."""
+    found = {score.forecast_id: score for score in ledger.find(as_of, version=model.version)}
+    ids = [forecast_id(model, as_of, q.asset, q.horizon_days, q.threshold) for q in asked]
+    return tuple(found[i] for i in ids) if all(i in found for i in ids) else None
+
+
 class Scorer:
     """Scores days with the champion's bundle, through the ledger.
 
@@ -74,6 +118,8 @@ class Scorer:
     champion : who speaks; its digest is the bundle's.
     ledger : where scores are kept; what it holds is not computed again.
     clock : the current instant.
+    fallback : where the model has to abstain: no number, or the base rate with its own interval
+        and the reason. A day without even a base rate gets no number either way.
     """
 
     def __init__(
@@ -82,17 +128,14 @@ class Scorer:
         champion: Champion,
         ledger: Ledger,
         clock: Callable[[], datetime] = utc_now,
+        fallback: Fallback = "abstain",
     ) -> None:
         self.bundle = bundle
+        self.fallback = fallback
         self.champion = champion
         self.ledger = ledger
         self.clock = clock
-        self.model = ScoringModel(
-            name=champion.name,
-            version=champion.version,
-            digest=champion.digest,
-            skill_certified=champion.skill_certified,
-        )
+        self.model = scoring_model(champion)
 
     def recorded(
         self,
@@ -107,10 +150,7 @@ class Scorer:
         UnknownNameError
             For an asset or horizon that the bundle does not answer.
         """
-        cells = self.bundle.select(assets, horizons)
-        found = {s.forecast_id: s for s in self.ledger.find(as_of, version=self.model.version)}
-        ids = [self._id(cell, as_of) for cell in cells]
-        return tuple(found[i] for i in ids) if all(i in found for i in ids) else None
+        return recorded(self.ledger, self.model, self.bundle.select(assets, horizons), as_of)
 
     def score(
         self,
@@ -196,7 +236,9 @@ class Scorer:
 
     def _recorded(self, scores: Sequence[Score]) -> tuple[Score, ...]:
         """Record what was said; an abstention is no forecast, and leaves the day open."""
+        crashpoint("before_ledger_commit")
         held = self.ledger.record([score for score in scores if not score.abstained])
+        crashpoint("after_ledger_commit")
         by_id = {score.forecast_id: score for score in held}
         return tuple(by_id.get(score.forecast_id, score) for score in scores)
 
@@ -250,6 +292,9 @@ class Scorer:
         inputs: Sequence[Input],
     ) -> Score:
         said = made if made is not None and not reason else None
+        if self.fallback == "climatology" and reason and made is not None:
+            said = _climatology(made)
+            reason = f"{INSTEAD}: {reason}" if said else reason
         return Score(
             forecast_id=self._id(cell, day),
             as_of=day,
@@ -292,6 +337,20 @@ class Scorer:
 
     def _id(self, cell: Cell, day: date) -> str:
         return forecast_id(self.model, day, cell.asset, cell.horizon_days, cell.threshold)
+
+
+def _climatology(made: Forecast) -> Forecast | None:
+    """Return the base rate as the forecast, with the interval of a base rate; None without one."""
+    if made.base_lower is None or made.base_upper is None:
+        return None
+    return replace(
+        made,
+        probability=made.base_rate,
+        lower=made.base_lower,
+        upper=made.base_upper,
+        drivers=(),
+        experts=(),
+    )
 
 
 def _inputs_of(dataset: Dataset, asset: str) -> tuple[Input, ...]:

@@ -221,7 +221,7 @@ class AlreadyRunningError(RiskonError):
     def __init__(self, what: str, holder: str) -> None:
         self.what, self.holder = what, holder
         super().__init__(
-            f"{what}: already running: needed to be the only ingest; found {holder}; "
+            f"{what}: already running: needed to be the only one; found {holder}; "
             "wait for it, then try again"
         )
 

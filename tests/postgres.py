@@ -48,7 +48,8 @@ def run_as_postgres(*command: str) -> None:
     subprocess.run([*as_user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
 
 
-def _binary(name: str) -> str | None:
+def binary(name: str) -> str | None:
+    """Return the path of a program of PostgreSQL, the newest there is."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return str(found[-1]) if found else shutil.which(name)
 
@@ -56,7 +57,7 @@ def _binary(name: str) -> str | None:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Run a PostgreSQL; skip, visibly, where its programs are absent."""
-    initdb, pg_ctl = _binary("initdb"), _binary("pg_ctl")
+    initdb, pg_ctl = binary("initdb"), binary("pg_ctl")
     if initdb is None or pg_ctl is None:
         pytest.skip("PostgreSQL absent: no initdb and pg_ctl")
     home = Path(tempfile.mkdtemp(prefix="riskon-pg-"))

@@ -1,6 +1,7 @@
 """A small search that tests run here and in processes of their own, where they are killed.
 
-``python searches.py FOLDER WORKERS`` runs it on the journal of a folder and prints what it chose.
+``python searches.py FOLDER WORKERS [URL]`` runs it on the journal of a folder, or on the database
+of a URL, and prints what it chose.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from markets import random_market
+from optuna.storages import RDBStorage
 
 from models import ModelConfig
 from models.config import BoostingConfig
@@ -53,23 +55,29 @@ def run_search(
 ) -> Choice:  # fmt: skip
     """Run the search on the record of a folder."""
     space = Space(job.base, job.search.space)
-    study = DurableStudy(open_storage(folder, url), "small", sizes_of(space))
-    return search(
-        tuning.arena,
-        space,
-        job.search,
-        study,
-        workers=workers,
-        crew=crew,
-        begun=begun,
-        finished=finished,
-    )
+    storage = open_storage(folder, url)
+    try:
+        study = DurableStudy(storage, "small", sizes_of(space))
+        return search(
+            tuning.arena,
+            space,
+            job.search,
+            study,
+            workers=workers,
+            crew=crew,
+            begun=begun,
+            finished=finished,
+        )
+    finally:
+        if isinstance(storage, RDBStorage):
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 if __name__ == "__main__":
     made = prepare(random_market(), JOB)
     chosen = run_search(
-        Path(sys.argv[1]), made, workers=int(sys.argv[2]),
+        Path(sys.argv[1]), made, workers=int(sys.argv[2]), url=dict(enumerate(sys.argv)).get(3),
         begun=lambda place, _config: sys.stderr.write(f"begun {place}\n"),
     )  # fmt: skip
     sys.stdout.write(chosen.to_json())

@@ -35,7 +35,8 @@ LIMITS = """\
   z-scores much less. Features of breadth inherit this, and so do the figures above.
 - **Few outcomes.** Labels of h days overlap h - 1 days. *Effective n* counts what does not overlap;
   a gain below the least detectable one could not have been told from none.
-- **Claims of skill** are corrected for the cells of this job, not for jobs run before it.
+- **Claims of skill** are corrected for every trial counted on these data, of this job and of those
+  before it, and not for what was tried elsewhere.
 - **Relations drift.** The figures are averages over the whole walk-forward; see the plot of
   cumulative gain for where they come from, and the weights for what the mixture believes now.
 - **Not advice.** Costs, spreads, taxes and the size of a bet are no part of a probability. A
@@ -68,6 +69,7 @@ def model_card(report: JobReport) -> str:
         _description(report.config),
         "## Data",
         _data(report),
+        *_search(report),
         "## How it did, out of sample",
         _table(report.evaluations),
         "Gain is the log loss of climatology minus ours: above 0 is better than the base rate. "
@@ -128,6 +130,18 @@ def _data(report: JobReport) -> str:
     ]
     lines += [f"- **Left out**: {name}: {why}" for name, why in sorted(report.omitted.items())]
     return "\n".join(lines)
+
+
+def _search(report: JobReport) -> list[str]:
+    """Return how the configuration was chosen; nothing where it was not searched for."""
+    if report.selection is None:
+        return []
+    note = (
+        "Gains are those of the inner folds, which the search saw; the figures below are of later "
+        "days, which it did not. Flips of the folds' signs tell luck from gain, exactly and for "
+        f"all trials together. On these data {report.trials} trials were counted until now."
+    )
+    return ["## How it was chosen", report.selection.sentence, note]
 
 
 def _table(evaluations: tuple[CellEvaluation, ...]) -> str:

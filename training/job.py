@@ -13,6 +13,7 @@ from models import Cell, ModelBundle, ModelConfig, cells_of, library_versions, r
 from sources.errors import InsufficientHistoryError, UnknownNameError
 from sources.market import Market
 from training.evaluation import evaluate
+from training.plausibility import check_honest
 from training.promotion import judge
 from training.report import JobReport
 from training.walkforward import (
@@ -109,6 +110,7 @@ def run_job(
     evaluate_from: pd.Timestamp | None = None,
     dataset: Dataset | None = None,
     trials: int = 1,
+    truth: pd.DataFrame | None = None,
 ) -> Job:
     """Train and evaluate all cells on everything the market holds.
 
@@ -120,6 +122,7 @@ def run_job(
         configuration has not seen; from all by default.
     dataset : of all assets, where it is built already.
     trials : counted on these data until now, this one included; the verdict is corrected for them.
+    truth : of a simulated market, which allows more skill than a real one would.
     """
     begun = time.monotonic()
     # All assets pool their evidence, so that a number does not depend on what else was asked for.
@@ -137,7 +140,7 @@ def run_job(
     report = JobReport(
         config=config,
         evaluations=evaluations,
-        verdict=judge(evaluations, trials=trials),
+        verdict=judge(evaluations, trials=trials, suspects=check_honest(runs, evaluations, truth)),
         market=market.name,
         data_digest=bundle.data_digest,
         dataset_digest=dataset.digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,36 @@ CERTIFYING_ERRORS = 2.486
 CERTIFYING_DAYS = 3650.0
 
 
+def check_honest(
+    runs: Mapping[Cell, CellRun],
+    evaluations: Sequence[CellEvaluation],
+    truth: pd.DataFrame | None,
+) -> tuple[Finding, ...]:
+    """Look for skill that cannot be honest: by the truth where it is known, else by experience.
+
+    A strong signal of a simulated market gives more skill than any real one would, and honestly
+    so; there the truth says how much. A cell that the truth does not speak of is held
+    against experience.
+
+    Parameters
+    ----------
+    truth : as for :func:`check_skill`; None where nobody knows it.
+    """
+    if truth is None:
+        return check_plausible(evaluations)
+    told = truth if "threshold" in truth else truth.assign(threshold=0.0)
+    spoken_of = set(zip(told["asset"], told["horizon"], told["threshold"], strict=True))
+    known = {
+        cell: run
+        for cell, run in runs.items()
+        if (cell.asset, cell.horizon_days, cell.threshold) in spoken_of
+    }
+    others = [evaluation for evaluation in evaluations if evaluation.cell not in known]
+    return (*check_skill(known, told), *check_plausible(others))
+
+
 def check_skill(
-    runs: dict[Cell, CellRun], truth: pd.DataFrame, errors: float = MARGIN_ERRORS
+    runs: Mapping[Cell, CellRun], truth: pd.DataFrame, errors: float = MARGIN_ERRORS
 ) -> tuple[Finding, ...]:
     """Look for cells that gained more than the true probabilities allow.
 

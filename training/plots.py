@@ -16,6 +16,7 @@ from training.bootstrap import stationary_bootstrap_means
 from training.coverage import HALF
 from training.evaluation import MNAT, block_length
 from training.folds import Folds
+from training.importance import Importance, Moved
 from training.report import CellEvaluation
 from training.slices import KINDS, skill_by
 
@@ -28,6 +29,7 @@ STACK = ("#BDBDBD", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55
 DPI = 110
 CLIMATOLOGY = "climatology"
 LEAST_WIDTH = 1e-4
+MOST_FEATURES, MOST_BY_GAIN = 12, 5
 LEAST_SPAN = 0.02
 """Probability shown on either side of the forecasts, so that a flat forecast has room."""
 
@@ -196,6 +198,45 @@ def skill_plot(evaluations: Sequence[CellEvaluation]) -> bytes:
     return _png(figure)
 
 
+def importance_plot(importance: Importance) -> bytes:
+    """Draw how far blocks and features moved the log-odds, out of sample, with their intervals.
+
+    Beside the features stands their share in the gain of LightGBM's splits: what the trees
+    were fitted with, whether or not the mixture believed them.
+    """
+    blocks, features = importance.blocks, _worth_showing(importance)
+    figure = _figure((11.0, 1.6 + 0.27 * max(len(blocks), len(features), 6)))
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.2, 0.5))
+    for axes, found in ((left, blocks), (middle, features)):
+        for place, one in enumerate(found):
+            colour = GREY if one.name.startswith("(") else BLUE
+            axes.barh(place, one.mean, 0.68, color=colour, alpha=0.85, lw=0)
+            axes.plot([one.lower, one.upper], [place, place], color=INK, lw=1.2)
+        axes.set_yticks(range(len(found)), [one.name for one in found], fontsize=8)
+        axes.set_xlabel("mean |move| of the log-odds, 90 % interval", fontsize=9)
+        axes.locator_params(axis="x", nbins=4)
+    shares = [0.0 if one.gain_share is None else 100 * one.gain_share for one in features]
+    right.barh(range(len(features)), shares, 0.68, color=ORANGE, alpha=0.85, lw=0)
+    right.set_yticks(range(len(features)), [""] * len(features))
+    right.set_xlabel("% of LightGBM's gain", fontsize=9)
+    for axes, rows in ((left, blocks), (middle, features), (right, features)):
+        axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
+    _title(left, f"{_question(importance)}: what moved the forecasts", "")
+    left.set_title(left.get_title(loc="left"), loc="left", fontsize=11, fontweight="bold")
+    count = sum(not one.name.startswith("(") for one in importance.features)
+    _title(middle, "", f"{importance.days} days, {len(features)} of {count} features")
+    return _png(figure)
+
+
+def _worth_showing(importance: Importance) -> tuple[Moved, ...]:
+    """Return the features that moved most, and those that LightGBM gained most with."""
+    named = [one for one in importance.features if not one.name.startswith("(")]
+    by_gain = sorted(named, key=lambda one: -(one.gain_share or 0.0))[:MOST_BY_GAIN]
+    kept = [one for one in named[:MOST_FEATURES] if one not in by_gain]
+    kept += [one for one in by_gain if one.gain_share]
+    return tuple(sorted(kept, key=lambda one: -one.mean))
+
+
 PLOTS: Mapping[str, Callable[[CellEvaluation], bytes]] = {
     "bets": bets_plot,
     "coverage": coverage_plot,
@@ -246,8 +287,8 @@ def folds_plot(days: np.ndarray, folds: Folds) -> bytes:
     return _png(figure)
 
 
-def _question(evaluation: CellEvaluation) -> str:
-    cell = evaluation.cell
+def _question(asked: CellEvaluation | Importance) -> str:
+    cell = asked.cell
     rise = f"above {cell.threshold:+.1%}" if cell.threshold else "up"
     return f"{cell.asset} {rise} in {cell.horizon_days} d"
 

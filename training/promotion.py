@@ -8,6 +8,7 @@ import numpy as np
 
 from training.bootstrap import stationary_bootstrap_means
 from training.evaluation import MNAT, block_length, pooled_gain
+from training.leaks import Finding
 from training.plausibility import check_plausible
 from training.report import CellEvaluation, Verdict
 
@@ -29,24 +30,25 @@ def judge(
     tolerance_mnat: float = TOLERANCE_MNAT,
     *,
     trials: int = 1,
+    suspects: Sequence[Finding] | None = None,
 ) -> Verdict:
     """Judge a version by its walk-forward forecasts, on two levels.
 
-    *Fit to serve*: no cell did harm. In each, every probability is finite and
-    in [0, 1]; the mean gain over climatology is at least ``-tolerance_mnat``
+    *Fit to serve*: no cell did harm, and the leak alarm is silent. In each, every probability is
+    finite and in [0, 1]; the mean gain over climatology is at least ``-tolerance_mnat``
     thousandths of a nat, and the lower end of its 90 % interval at least
     ``-tolerance_mnat * sqrt(h)``, since overlap widens the interval so; and at least
-    half of the bins of the reliability diagram lie in their 90 % band.
+    half of the bins of the reliability diagram lie in their 90 % band. The alarm suspects what has
+    more skill than it can honestly have: more than the truth allows where the truth is known, as
+    of a simulated market, else more than honest forecasts of real markets have
+    (:mod:`training.plausibility`). A leak lasts only until the day that a score is due.
 
     *Skill certified*: the gain over climatology, averaged over the cells of
     each day, has a one-sided lower bound above zero. The bound takes the deviation of a
     stationary bootstrap with blocks of at least two of the longest horizons, and
     Student's quantile for the outcomes that do not overlap, at 1 % divided by the
     trials (Bonferroni); at least 30 such outcomes are needed, fewer being too few for a
-    bootstrap. The cells together are one test: what is chosen among are trials. The leak
-    alarm is silent: more skill than honest forecasts of real markets have
-    (:func:`training.plausibility.check_plausible`) is suspected, and not
-    certified; a simulated market may well give it, so it may be served. A version
+    bootstrap. The cells together are one test: what is chosen among are trials. A version
     that is not fit to serve is never certified.
 
     Whether a version may replace the champion is another question
@@ -57,6 +59,7 @@ def judge(
     evaluations : one a cell; ``metrics`` needs ``gain_mnat``, its lower end, and ``log_loss``.
     tolerance_mnat : harm that is let pass, at least 0.
     trials : how often the data were tried, this time included; at least 1.
+    suspects : what the leak alarm found; by default it asks whether the skill is plausible.
 
     References
     ----------
@@ -75,11 +78,11 @@ def judge(
             _calibrated(evaluation),
         )
     ]
+    harm.append(_silent(check_plausible(evaluations) if suspects is None else suspects))
     fit = all(passed for passed, _ in harm)
     # Gains that are not finite have no bound; the checks above say so already.
     sound = all(np.isfinite(evaluation.gain).all() for evaluation in evaluations)
     skill = [_enough(evaluations), _significant(evaluations, trials)] if sound else []
-    skill.append(_silent(evaluations))
     certified = fit and sound and all(passed for passed, _ in skill)
     return Verdict(fit_to_serve=fit, skill_certified=certified, checks=(*harm, *skill))
 
@@ -140,12 +143,11 @@ def _calibrated(evaluation: CellEvaluation) -> Check:
     )
 
 
-def _silent(evaluations: Sequence[CellEvaluation]) -> Check:
-    suspicions = "; ".join(str(finding) for finding in check_plausible(evaluations))
+def _silent(suspects: Sequence[Finding]) -> Check:
     return (
-        not suspicions,
-        "skill: leak alarm silent: needed no skill beyond what honest forecasts have; "
-        f"found {suspicions or 'none'}",
+        not suspects,
+        "fit to serve: leak alarm silent: needed no skill beyond what honest forecasts have; "
+        f"found {'; '.join(map(str, suspects)) or 'none'}",
     )
 
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from models import ModelConfig
 from sources.errors import SchemaError
+from training.codebase import code_digest, code_version
 from training.report import CellEvaluation, JobReport
 from training.slices import KINDS, skill_by
 
@@ -100,29 +98,38 @@ def mean_metrics(evaluations: Sequence[CellEvaluation]) -> dict[str, float]:
 
 
 def run_tags(report: JobReport, bundle_digest: str) -> dict[str, str]:
-    """Return the tags that every run of a job carries: data, configuration, code, seed, verdict.
+    """Return the tags of the runs of a job and its cells: where they come from, and the verdict.
 
     Raises
     ------
     SchemaError
         For a tag that MLflow would cut short.
     """
-    code, commit = code_version()
     tags = {
         **_verdict_tags(report, bundle_digest),
+        **origin_tags(report),
+        "seconds": f"{report.seconds:.1f}",
+    }
+    return checked_texts("tag", tags, LONGEST_TAG)
+
+
+def origin_tags(report: JobReport) -> dict[str, str]:
+    """Return the tags that every run of a job carries: data, configuration, code, seed."""
+    code, commit = code_version()
+    return {
+        "data_digest": report.data_digest,
         "dataset_digest": report.dataset_digest,
         "config_digest": report.config.digest,
         "market": report.market,
         "trained_through": str(report.trained_through),
         "seed": str(report.config.seed),
-        "seconds": f"{report.seconds:.1f}",
         "code_version": code,
+        "code_digest": code_digest(),
         "mlflow.source.name": "riskon",
         "mlflow.source.type": "LOCAL",
         **({"mlflow.source.git.commit": commit} if commit else {}),
         **{f"version.{name}": number for name, number in report.versions.items()},
     }
-    return checked_texts("tag", tags, LONGEST_TAG)
 
 
 def version_tags(report: JobReport, bundle_digest: str) -> dict[str, str]:
@@ -196,36 +203,7 @@ def evaluation_json(report: JobReport) -> str:
         "skill_certified": report.verdict.skill_certified,
         "checks": [list(check) for check in report.verdict.checks],
         "omitted": dict(report.omitted),
+        "trials_counted": report.trials,
+        "search": None if report.selection is None else asdict(report.selection),
     }
     return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
-
-
-def code_version() -> tuple[str, str | None]:
-    """Return the package's version with its commit, and the commit, None outside a checkout.
-
-    A ``+`` after the commit says that files differed from it.
-    """
-    release, checkout = version("riskon"), Path(__file__).resolve().parents[1]
-    if not (checkout / ".git").exists():
-        return release, None
-    commit, changed = (
-        _git(checkout, *arguments)
-        for arguments in (("rev-parse", "--verify", "HEAD"), ("status", "--porcelain", "-uno"))
-    )
-    if not commit:
-        return release, None
-    return f"{release} {commit[:12]}{'+' if changed else ''}", commit
-
-
-def _git(checkout: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments
-            ["git", "-C", str(checkout), *arguments],  # noqa: S607 - whichever git is installed
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None  # No git on this machine is no reason to lose a job.
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models import Cell, ModelConfig, Reliability
 from training.coverage import RiskCoverage
+
+if TYPE_CHECKING:
+    from training.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,5 @@ class JobReport:
     versions: Mapping[str, str]
     omitted: Mapping[str, str] = field(default_factory=dict)
     trials: int = 1
+    selection: Selection | None = None
+    """How sure the choice of the configuration is, where it was searched for."""

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +27,7 @@ from training.records import (
     checked_metrics,
     evaluation_json,
     mean_metrics,
+    origin_tags,
     own_plots,
     parameters,
     run_tags,
@@ -34,6 +35,7 @@ from training.records import (
     version_tags,
 )
 from training.report import JobReport
+from training.runs import CELL_RUN, JOB_RUN, KIND, RunRecord, SearchRecord
 
 RECORD = "record.json"
 JOB = "riskon.job"
@@ -43,22 +45,14 @@ Bytes = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
-class RunRecord:
-    """A run: what it is called and what it holds."""
-
-    name: str
-    tags: dict[str, str]
-    params: dict[str, str]
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
 class JobRecord:
     """All that is to be tracked of a job, but for its files.
 
     Attributes
     ----------
     at : milliseconds since 1970 when the job was done.
+    trials : runs of a search, by place.
+    run_id : of the run that is there since the job began, None where tracking was down then.
     dataset : name, digest, source, profile and tags of what it read.
     version_tags, description : of the registered version.
     """
@@ -73,6 +67,8 @@ class JobRecord:
     dataset_tags: dict[str, str]
     version_tags: dict[str, str]
     description: str
+    trials: list[RunRecord] = field(default_factory=list)
+    run_id: str | None = None
 
 
 def write_record(
@@ -87,8 +83,17 @@ def write_record(
     tables: Sequence[Input] = (),
     predictions: bytes | None = None,
     more_files: Bytes | None = None,
+    search: SearchRecord | None = None,
+    run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a finished job to the spool in one step; return its folder.
+
+    Parameters
+    ----------
+    search : its trials, where it searched.
+    run_id : of the run that is there since the job began.
+    tags : of every run, beside those of the report.
 
     Raises
     ------
@@ -99,7 +104,10 @@ def write_record(
     for name in (*plots, *(more_files or {})):
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise SchemaError("plots", expected="names inside the folder", found=name)
-    record = _record(report, bundle_digest, job, experiment, model, tables, predictions)
+    record = _record(
+        report, bundle_digest, job, experiment, model, tables, predictions,
+        search or SearchRecord(), run_id, tags or {},
+    )  # fmt: skip
     files = {f"files/plots/{name}": content for name, content in plots.items()}
     files |= {f"files/{name}": content for name, content in (more_files or {}).items()}
     files["files/config.json"] = report.config.model_dump_json(indent=2).encode()
@@ -137,16 +145,24 @@ def _record(
     model: str,
     tables: Sequence[Input],
     predictions: bytes | None,
+    search: SearchRecord,
+    run_id: str | None,
+    more_tags: Mapping[str, str],
 ) -> JobRecord:
-    tags = {**run_tags(report, bundle_digest), JOB: job}
+    origin = {**origin_tags(report), **more_tags, JOB: job}
+    tags = {**run_tags(report, bundle_digest), **origin}
     params = parameters(report.config)
     cells: list[RunRecord] = []
     for evaluation in report.evaluations:
         values, missing = checked_metrics(str(evaluation.cell), evaluation.metrics)
-        child = {**tags, **undefined_tag(missing), **cell_tags(evaluation)}
+        child = {**tags, **undefined_tag(missing), **cell_tags(evaluation), KIND: CELL_RUN}
         cells.append(RunRecord(str(evaluation.cell), child, params, values))
     means, undefined = checked_metrics("the job", mean_metrics(report.evaluations))
-    head = {**tags, **undefined_tag(undefined), "mlflow.note.content": summary(report)}
+    if report.selection is not None:
+        means |= checked_metrics("the search", report.selection.metrics)[0]
+    note = {"mlflow.note.content": summary(report), KIND: JOB_RUN}
+    head = {**tags, **undefined_tag(undefined), **note}
+    course = {name: list(values) for name, values in search.series.items()}
     profile = {
         "trained_through": str(report.trained_through),
         "tables": {t.name: {"available_at": t.available_at.isoformat()} for t in tables},
@@ -160,8 +176,10 @@ def _record(
         at=int(time.time() * 1000),
         experiment=experiment,
         model=model,
-        parent=RunRecord(f"train {report.trained_through}", head, params, means),
+        parent=RunRecord(f"train {report.trained_through}", head, params, means, course),
         cells=cells,
+        trials=[replace(trial, tags={**origin, **trial.tags}) for trial in search.trials],
+        run_id=run_id,
         dataset={
             "name": report.market,
             "digest": report.dataset_digest,
@@ -190,6 +208,7 @@ def read_record(folder: Path) -> JobRecord:
         held = json.loads((folder / RECORD).read_bytes())
         held["parent"] = RunRecord(**held["parent"])
         held["cells"] = [RunRecord(**cell) for cell in held["cells"]]
+        held["trials"] = [RunRecord(**trial) for trial in held.get("trials", ())]
         return JobRecord(**held)
     except (OSError, ValueError, KeyError, TypeError) as error:
         where = str(folder / RECORD)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sources.errors import RiskonError
-from training.tracking import BATCH, connected
+from training.runs import KIND, TRIAL_RUN
+from training.tracking import PAGE, connected
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ def tracked_runs(
 ) -> tuple[TrackedRun, ...]:
     """Return the runs of an experiment that match a filter in MLflow's own words, newest first.
 
+    Trials of searches, of which a job has hundreds, are there only where a filter is given.
+
     Raises
     ------
     RiskonError
@@ -42,7 +45,7 @@ def tracked_runs(
         token: str | None = None
         while len(runs) < most:
             page = client.search_runs(
-                [found.experiment_id], filter_string, max_results=BATCH, page_token=token
+                [found.experiment_id], filter_string, max_results=PAGE, page_token=token
             )
             runs += [
                 TrackedRun(
@@ -55,6 +58,7 @@ def tracked_runs(
                     tags=dict(run.data.tags),
                 )
                 for run in page
+                if filter_string or run.data.tags.get(KIND) != TRIAL_RUN
             ]
             token = page.token
             if not token:

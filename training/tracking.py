@@ -1,33 +1,31 @@
-"""A training job in MLflow: one parent run, a nested run a cell, one registered version.
+"""What training says to MLflow: runs that live and end, what they hold, and versions.
 
-The only module of training that knows MLflow, and only inside functions: to
-import it takes seconds. Clients are made for the URI given. Nothing global is
-set but defaults of the environment, by which MLflow keeps quiet, gives up
-quickly and does not report home.
+The only module of training that knows MLflow, and only inside functions: to import it takes
+seconds. Clients are made for the URI given. Nothing global is set but defaults of the
+environment, by which MLflow keeps quiet, gives up quickly and does not report home.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from features import Input
 from sources.crashpoints import crashpoint
 from sources.errors import RiskonError, TrackingUnavailableError
 from training.liveness import HEARTBEAT, OWNER, beating, is_dead, signs_of_life
-from training.report import JobReport
-from training.spool import JOB, RECORD, JobRecord, RunRecord, read_record, write_record
-from training.stores import first_line, is_http, make_sqlite, probe, shown, sqlite_path
+from training.runs import RunRecord
+from training.spool import JOB, JobRecord
+from training.stores import first_line, make_sqlite, probe, shown, sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput
+    from mlflow.entities import DatasetInput, Run
+
+    Client: TypeAlias = MlflowClient
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -37,161 +35,131 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
 }
 """What MLflow reads when it is imported or called; a value already set stays."""
-CHALLENGER = "challenger"
 BATCH = 100
-MOST_REAPED = 10_000
+"""Parameters, tags or metrics that one call takes; MLflow refuses more parameters or tags."""
+PAGE = 1000
+
+CHALLENGER = "challenger"
 DIGEST_LENGTH = 36
 """MLflow keeps no more of a dataset's digest; the whole sha256 is in a tag beside it."""
 
 
-@dataclass(frozen=True)
-class TrackedJob:
-    """Where a job stands in MLflow."""
-
-    run_id: str
-    version: int
-    experiment_id: str
-
-
-def track_job(
-    report: JobReport,
-    bundle_directory: Path,
-    bundle_digest: str,
-    *,
-    uri: str,
-    artifacts: Path | None,
-    spool: Path,
-    experiment: str = "riskon",
-    model_name: str = "riskon",
-    plots: Mapping[str, bytes],
-    dataset_tables: Sequence[Input] = (),
-    predictions: bytes | None = None,
-    more_files: Mapping[str, bytes] | None = None,
-) -> TrackedJob:
-    """Track a finished job and register its bundle as the new challenger.
-
-    The job is first written to the spool, and taken from it when all of it is tracked: until
-    then :func:`send_job` may be tried again.
-
-    Parameters
-    ----------
-    bundle_directory, bundle_digest : the saved bundle and the sha256 of its manifest.
-    uri, artifacts : as for :func:`send_job`.
-    spool : folder for jobs that are not tracked yet.
-    plots : file name -> PNG. Those named ``CELL/…`` also stand on the run of the cell.
-    dataset_tables : tables that were read, and how fresh they were.
-    predictions : the walk-forward forecasts, as the contract's CSV.
-    more_files : file name -> content, kept with the job's run.
-
-    Raises
-    ------
-    SchemaError
-        For a metric, parameter or tag that MLflow would keep wrongly; nothing is written then.
-    TrackingUnavailableError, RiskonError
-        As :func:`send_job`; the job waits in the spool.
-    """
-    folder = write_record(
-        report,
-        bundle_directory,
-        bundle_digest,
-        spool=spool,
-        experiment=experiment,
-        model=model_name,
-        plots=plots,
-        tables=dataset_tables,
-        predictions=predictions,
-        more_files=more_files,
-    )
-    return send_job(folder, uri=uri, artifacts=artifacts)
-
-
-def send_job(folder: Path, *, uri: str, artifacts: Path | None) -> TrackedJob:
-    """Track a job of the spool once, and take it from there; two senders take turns.
-
-    The version is registered last, when all its artifacts are stored. A run
-    that is cut short ends as FAILED, as KILLED on Ctrl-C, and registers nothing. Runs that an
-    earlier attempt left half are deleted; a version that it registered is not made again.
-
-    Parameters
-    ----------
-    uri : of the tracking server (http, https) or of a database.
-    artifacts : where a new experiment in a database keeps its files; a server
-        knows its own place, so it is not asked for there.
-
-    Raises
-    ------
-    TrackingUnavailableError
-        If the server stops answering.
-    RiskonError
-        If the server refuses: a deleted experiment, no room for artifacts.
-    """
-    with _turn(folder):
-        return _send_in_turn(folder, read_record(folder), uri, artifacts)
-
-
-def _send_in_turn(folder: Path, record: JobRecord, uri: str, artifacts: Path | None) -> TrackedJob:
-    with connected(uri) as client:
-        experiment_id = _experiment(client, record.experiment, None if is_http(uri) else artifacts)
-        found = client.search_model_versions(
-            f"name = '{record.model}' and tags.`{JOB}` = '{record.job}'"
-        )
-        if found:
-            # Killed between the version and its alias, or before the spool was emptied.
-            tracked = TrackedJob(found[0].run_id, int(found[0].version), experiment_id)
-            _challenge(client, record.model, tracked.version)
-            client.set_terminated(tracked.run_id, "FINISHED")
-        else:
-            _delete_halves(client, experiment_id, record.job)
-            tracked = _send(client, experiment_id, record, folder)
-    shutil.rmtree(folder)
-    return tracked
-
-
-def _send(client: MlflowClient, experiment_id: str, record: JobRecord, folder: Path) -> TrackedJob:
-    with _run(client, experiment_id, record.parent, record.at) as run_id:
-        client.log_inputs(run_id, [_dataset_input(record)])
-        _log(client, run_id, record.parent, record.at)
-        for cell in record.cells:
-            with _run(client, experiment_id, cell, record.at, parent=run_id) as nested:
-                _log(client, nested, cell, record.at)
-                files = folder / "cells" / cell.name
-                if files.is_dir():
-                    client.log_artifacts(nested, str(files))
-        crashpoint("before_model")
-        client.log_artifacts(run_id, str(folder / "files"))
-        crashpoint("after_model")
-        version = _register(client, record, run_id)
-    return TrackedJob(run_id, version, experiment_id)
-
-
-def _delete_halves(client: MlflowClient, experiment_id: str, job: str) -> None:
-    for run in client.search_runs([experiment_id], f"tags.`{JOB}` = '{job}'"):
-        client.delete_run(run.info.run_id)
-
-
 @contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """Wait until nobody else sends this job.
+def connected(uri: str) -> Iterator[MlflowClient]:
+    """Give a client of a tracking store, and make our errors of MLflow's."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import requests
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except (requests.RequestException, SQLAlchemyError) as error:
+        raise TrackingUnavailableError(shown(uri), first_line(error)) from error
+    except MlflowException as error:
+        if error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"):
+            raise TrackingUnavailableError(shown(uri), first_line(error)) from error
+        raise RiskonError(f"tracking at {shown(uri)} refused: {first_line(error)}") from error
+    except OSError as error:
+        raise RiskonError(f"tracking at {shown(uri)} failed: {first_line(error)}") from error
+
+
+def every_run(client: MlflowClient, experiments: list[str], query: str) -> list[Run]:
+    """Return all runs of some experiments that match a query, page by page, newest first."""
+    found: list[Run] = []
+    token: str | None = None
+    while experiments:
+        page = client.search_runs(experiments, query, max_results=PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            break
+    return found
+
+
+def heart(client: MlflowClient, run_id: str) -> Callable[[str], None]:
+    """Return what tells MLflow that a run is at work."""
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    def beat(now: str) -> None:
+        # A beat that is lost is no matter; the next call of the job itself will find out.
+        with suppress(MlflowException, SQLAlchemyError, requests.RequestException):
+            client.set_tag(run_id, HEARTBEAT, now)
+
+    return beat
+
+
+def tag_run(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run, as many as there are."""
+    from mlflow.entities import RunTag
+
+    held = [RunTag(name, value) for name, value in tags.items()]
+    for start in range(0, len(held), BATCH):
+        client.log_batch(run_id, tags=held[start : start + BATCH])
+
+
+def experiment_of(client: MlflowClient, name: str, artifacts: Path | None) -> str:
+    """Return the id of an experiment, made where it is not there yet.
 
     Raises
     ------
     RiskonError
-        If the other one was done.
+        If it was deleted.
     """
-    import fcntl
+    from mlflow.exceptions import MlflowException
 
-    gone = RiskonError(f"{folder}: needed a job that waits; found that another sent it")
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        place = None if artifacts is None else artifacts.resolve().as_uri()
+        try:
+            return str(client.create_experiment(name, artifact_location=place))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise RiskonError(
+            f"experiment {name!r}: needed an active one; found it deleted; bring it back with "
+            f"`mlflow experiments restore`, or name another with --experiment"
+        )
+    return str(found.experiment_id)
+
+
+def log_ended(
+    client: MlflowClient, experiment_id: str, record: RunRecord, at: int, parent: str
+) -> None:
+    """Log a nested run that is over, in three calls."""
+    tags = {**record.tags, "mlflow.parentRunId": parent}
+    run = client.create_run(experiment_id, start_time=at, tags=tags, run_name=record.name)
+    log_record(client, run.info.run_id, record, at)
+    client.set_terminated(run.info.run_id, record.status, end_time=at)
+
+
+def begun_run(client: MlflowClient, experiment_id: str, record: JobRecord) -> str | None:
+    """Return the run that stands for the job since it began; None if there is none any more."""
+    from mlflow.exceptions import MlflowException
+
+    if record.run_id is None:
+        return None
     try:
-        handle = os.open(folder / RECORD, os.O_RDONLY)
-    except FileNotFoundError as error:
-        raise gone from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not (folder / RECORD).exists():
-            raise gone
-        yield
-    finally:
-        os.close(handle)
+        found = client.get_run(record.run_id).info
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None  # It was begun on another server than this one.
+    here = found.lifecycle_stage == "active" and found.experiment_id == experiment_id
+    return record.run_id if here else None
+
+
+def delete_halves(client: MlflowClient, experiment_id: str, job: str, kept: str | None) -> None:
+    """Delete the runs that an earlier attempt to send a job left, but for one."""
+    for run in every_run(client, [experiment_id], f"tags.`{JOB}` = '{job}'"):
+        if run.info.run_id != kept:
+            client.delete_run(run.info.run_id)
 
 
 def reap(uri: str) -> list[str]:
@@ -208,7 +176,7 @@ def reap(uri: str) -> list[str]:
     with connected(uri) as client:
         places = [e.experiment_id for e in client.search_experiments()]
         query = f"attributes.status = 'RUNNING' and tags.`{OWNER}` LIKE '%'"
-        for run in client.search_runs(places, query, max_results=MOST_REAPED) if places else ():
+        for run in every_run(client, places, query):
             if is_dead(run.data.tags, time.time()):
                 client.set_terminated(run.info.run_id, "KILLED")
                 closed.append(str(run.info.run_name))
@@ -248,48 +216,34 @@ def _open(uri: str) -> None:
 
 
 @contextmanager
-def connected(uri: str) -> Iterator[MlflowClient]:
-    """Give a client of a tracking store, and make our errors of MLflow's."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import requests
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except (requests.RequestException, SQLAlchemyError) as error:
-        raise TrackingUnavailableError(shown(uri), first_line(error)) from error
-    except MlflowException as error:
-        if error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"):
-            raise TrackingUnavailableError(shown(uri), first_line(error)) from error
-        raise RiskonError(f"tracking at {shown(uri)} refused: {first_line(error)}") from error
-    except OSError as error:
-        raise RiskonError(f"tracking at {shown(uri)} failed: {first_line(error)}") from error
-
-
-@contextmanager
-def _run(
-    client: MlflowClient, experiment_id: str, record: RunRecord, at: int, parent: str | None = None
+def at_work(
+    client: MlflowClient,
+    experiment_id: str,
+    record: RunRecord,
+    at: int,
+    parent: str | None = None,
+    begun: str | None = None,
 ) -> Iterator[str]:
+    """Keep a run RUNNING while the block logs to it, and end it as the block ends.
+
+    Parameters
+    ----------
+    at : when it starts, milliseconds since 1970.
+    parent : run that it is nested in, whose heart beats for it.
+    begun : the run to go on with; a new one by default.
+    """
     nested = {} if parent is None else {"mlflow.parentRunId": parent}
     tags = {**record.tags, **nested, **signs_of_life()}
-    run = client.create_run(experiment_id, start_time=at, tags=tags, run_name=record.name)
-    run_id: str = run.info.run_id
+    if begun is None:
+        made = client.create_run(experiment_id, start_time=at, tags=tags, run_name=record.name)
+        run_id: str = made.info.run_id
+    else:
+        run_id = begun
+        client.update_run(run_id, status="RUNNING", name=record.name)
+        tag_run(client, run_id, tags)
     status = "FAILED"
-
-    def beat(now: str) -> None:
-        # A beat that is lost is no matter; the next call of the job itself will find out.
-        with suppress(MlflowException, SQLAlchemyError, requests.RequestException):
-            client.set_tag(run_id, HEARTBEAT, now)
-
-    import requests
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
-        with beating(beat) if parent is None else nullcontext():
+        with beating(heart(client, run_id)) if parent is None else nullcontext():
             yield run_id
         status = "FINISHED"
     except KeyboardInterrupt:
@@ -299,27 +253,8 @@ def _run(
         client.set_terminated(run_id, status)
 
 
-def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        place = None if artifacts is None else artifacts.resolve().as_uri()
-        try:
-            return str(client.create_experiment(name, artifact_location=place))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
-        raise RiskonError(
-            f"experiment {name!r}: needed an active one; found it deleted; bring it back with "
-            f"`mlflow experiments restore`, or name another with --experiment"
-        )
-    return str(found.experiment_id)
-
-
-def _dataset_input(record: JobRecord) -> DatasetInput:
+def dataset_input(record: JobRecord) -> DatasetInput:
+    """Return the dataset of a job as an input of its run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     held = {**record.dataset, "digest": record.dataset["digest"][:DIGEST_LENGTH]}
@@ -327,17 +262,24 @@ def _dataset_input(record: JobRecord) -> DatasetInput:
     return DatasetInput(Dataset(source_type="local", **held), tags)
 
 
-def _log(client: MlflowClient, run_id: str, record: RunRecord, at: int) -> None:
+def log_record(client: MlflowClient, run_id: str, record: RunRecord, at: int) -> None:
+    """Log what a record holds, in batches."""
     from mlflow.entities import Metric, Param
 
     values = [Metric(name, value, at, 0) for name, value in record.metrics.items()]
+    values += [
+        Metric(name, value, at, step)
+        for name, course in record.series.items()
+        for step, value in enumerate(course)
+    ]
     texts = [Param(name, value) for name, value in record.params.items()]
     for start in range(0, max(len(values), len(texts)), BATCH):
         part = slice(start, start + BATCH)
         client.log_batch(run_id, metrics=values[part], params=texts[part])
 
 
-def _register(client: MlflowClient, record: JobRecord, run_id: str) -> int:
+def register(client: MlflowClient, record: JobRecord, run_id: str) -> int:
+    """Register the bundle of a run as the new challenger; return its version."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -354,11 +296,12 @@ def _register(client: MlflowClient, record: JobRecord, run_id: str) -> int:
         description=record.description,
     )
     crashpoint("after_version")
-    _challenge(client, record.model, int(made.version))
+    challenge(client, record.model, int(made.version))
     return int(made.version)
 
 
-def _challenge(client: MlflowClient, model: str, version: int) -> None:
+def challenge(client: MlflowClient, model: str, version: int) -> None:
+    """Make a version the challenger."""
     crashpoint("before_challenger")
     client.set_registered_model_alias(model, CHALLENGER, str(version))
     crashpoint("after_challenger")

@@ -31,6 +31,7 @@ from models import (
 )
 from models.calibration import calibrated, initial_calibration
 from models.experts import fit_experts
+from models.golden import golden_rows
 from models.online import cell_rows, online_rows
 from models.recent import carried_to
 from sources.errors import InsufficientHistoryError
@@ -145,14 +146,16 @@ def bundle_of(
         refit = min(run.snapshots[-1].fit_as_of for run in runs.values())
         horizons = [cell.horizon_days for cell in runs]
         carried = carried_to(dataset, refit, horizons, config.signals)
+    snapshots = {cell: run.snapshots for cell, run in runs.items()}
     return ModelBundle(
         config=config,
-        snapshots={cell: run.snapshots for cell, run in runs.items()},
+        snapshots=snapshots,
         pool=dataset.assets,
         names=dataset.names,
         trained_through=dataset.days[-1].to_datetime64().astype("datetime64[D]"),
         data_digest=data_digest,
         carried=carried,
+        golden=golden_rows((run.rows for run in runs.values()), snapshots),
     )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from features import build_dataset
 from models import ModelConfig, cells_of
-from sources.simulated import find_world, simulate_market
+from sources.simulated import Simulated, find_world, simulate_market
 from training.job import HORIZONS
 from training.limit import Capture, captures, correlation, slope, total_capture
 from training.walkforward import Progress, walk_forward
+
+T = TypeVar("T")
 
 ASSETS = ("BTC", "ETH")
 LEAK_DEVIATIONS = 4.0
@@ -71,23 +74,28 @@ class WorldScore:
         return self.surplus_deviations > LEAK_DEVIATIONS
 
 
+def simulated_market(trial: Trial) -> Simulated:
+    """Simulate the market of a trial; a relation of a ``break`` world ends half way."""
+    return simulate_market(
+        trial.world,
+        seed=trial.seed,
+        years=trial.years,
+        assets=ASSETS,
+        horizons=HORIZONS,
+        strength=trial.strength,
+        turn_years=trial.years / 2,
+    )
+
+
 def run_trial(trial: Trial, config: ModelConfig) -> tuple[Capture, ...]:
     """Simulate a market and walk it forward; score each cell against the truth.
 
-    In one thread: trials run side by side. A relation of a ``break`` world ends half way.
+    In one thread: trials run side by side.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):
-        simulated = simulate_market(
-            trial.world,
-            seed=trial.seed,
-            years=trial.years,
-            assets=ASSETS,
-            horizons=HORIZONS,
-            strength=trial.strength,
-            turn_years=trial.years / 2,
-        )
+        simulated = simulated_market(trial)
         dataset = build_dataset(simulated.market, ASSETS, config.features)
         runs = walk_forward(dataset, cells_of(ASSETS, HORIZONS), config)
         return captures(runs, simulated.truth)
@@ -97,28 +105,37 @@ def run_trials(
     trials: Sequence[Trial],
     config: ModelConfig,
     *,
+    job: Callable[[Trial, ModelConfig], T],
     workers: int = 1,
     done: Progress | None = None,
-) -> dict[Trial, tuple[Capture, ...]]:
-    """Run trials in ``workers`` processes; the result does not depend on how many."""
-    found: dict[Trial, tuple[Capture, ...]] = {}
-    for trial, scored in _each(trials, config, min(workers, len(trials))):
-        found[trial] = scored
+) -> dict[Trial, T]:
+    """Do a job on each trial in ``workers`` processes; the result does not depend on how many.
+
+    Parameters
+    ----------
+    job : :func:`run_trial`, or another function at the top of a module.
+    """
+    found: dict[Trial, T] = {}
+    for trial, result in _each(trials, config, job, min(workers, len(trials))):
+        found[trial] = result
         if done is not None:
             done(str(trial))
     return {trial: found[trial] for trial in trials}
 
 
 def _each(
-    trials: Sequence[Trial], config: ModelConfig, workers: int
-) -> Iterator[tuple[Trial, tuple[Capture, ...]]]:
+    trials: Sequence[Trial],
+    config: ModelConfig,
+    job: Callable[[Trial, ModelConfig], T],
+    workers: int,
+) -> Iterator[tuple[Trial, T]]:
     if workers <= 1:
-        yield from ((trial, run_trial(trial, config)) for trial in trials)
+        yield from ((trial, job(trial, config)) for trial in trials)
         return
     # LightGBM hangs in a forked child: always spawn.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        asked = {pool.submit(run_trial, trial, config): trial for trial in trials}
+        asked = {pool.submit(job, trial, config): trial for trial in trials}
         try:
             for future in as_completed(asked):
                 yield asked[future], future.result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 from riskon.database import VERSION_TABLE
-from serving import champions, ledger  # noqa: F401 - they declare their tables
+from serving import champions, ledger, monitoring_report, outcomes, runs  # noqa: F401 - tables
 from serving.database import metadata
 from sources.store import manifest
 from training import trials

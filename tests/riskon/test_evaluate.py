@@ -12,12 +12,14 @@ import pytest
 from riskon import evaluate as command
 from riskon.settings import Settings
 from sources.errors import RiskonError
+from sources.simulated import WORLDS
+from training.peers import PEERS
 from training.worlds import WorldScore
 
 
 def test_worlds_print_json_alone_on_stdout(home) -> None:
     done = home.run("evaluate", "--worlds", "flow,null", "--seeds", 1, "--years", 3,
-               "--format", "json")  # fmt: skip
+               "--peers", 0, "--format", "json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     asked = [(world, horizon) for world in ("flow", "null") for horizon in (1, 5, 20)]
@@ -26,6 +28,32 @@ def test_worlds_print_json_alone_on_stdout(home) -> None:
         assert row["gain_mnat"] <= row["limit_mnat"]
         assert row["worst_mnat"] <= row["gain_mnat"]
         assert row["leak"] is False
+
+
+def test_peers_stand_below_ours_with_the_same_limit_and_lose_where_there_is_nothing(home) -> None:
+    done = home.run("evaluate", "--worlds", "null", "--seeds", 1, "--years", 3,
+               "--format", "csv")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    names = ["riskon", *PEERS]
+    assert [(row["forecaster"], row["horizon"]) for row in rows] == [
+        (name, horizon) for name in names for horizon in ("1", "5", "20")
+    ]
+    limits = {(row["horizon"], row["limit_mnat"]) for row in rows}
+    assert len(limits) == 3
+    # The default answer of LightGBM to noise is hundreds of thousandths of a nat of harm.
+    assert all(float(r["gain_mnat"]) < -100 for r in rows if r["forecaster"] == names[1])
+
+
+def test_the_tables_fit_a_terminal_of_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    widest = max(WORLDS, key=len)
+    row = WorldScore(widest, "signal", 20, 4, -25.12, -125.34, "ETH_20d, seed 3", 125.34, -0.57,
+                     -1.23, -0.45, 9.0, -16.0)  # fmt: skip
+    command.print_worlds([row], "table")
+    command.print_peers([row], {name: [row] for name in PEERS})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80, lines
+    assert any(line.startswith(widest) for line in lines)
 
 
 def test_an_unknown_world_is_wrong_usage_and_the_known_ones_are_named(home) -> None:

@@ -15,12 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from markets import random_market
+from mlflow import MlflowClient
 
 from riskon.jobs import begin_job, holding, open_job, read_job
 from riskon.settings import Settings
+from riskon.train import read_truth
 from riskon.watch import Watch
 from serving.database import open_database
-from sources.errors import DataUnavailableError, IntegrityError, RefusedError
+from sources.errors import DataUnavailableError, IntegrityError, RefusedError, SchemaError
+from training.codebase import code_digest
 from training.jobfile import JobConfig
 from training.trials import TrialCount
 
@@ -46,6 +49,9 @@ side_by_side = 2
 "signals.effect" = { factors = [0.7, 1, 1.4] }
 "signals.drift_weight" = { factors = [0.5, 1] }
 """
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"
+)
 AS_OF = pd.Timestamp("2022-06-15T09:30", tz="UTC")
 
 
@@ -61,6 +67,14 @@ def counted(home, data_digest: str) -> int:
     found = TrialCount(engine).trials_counted(data_digest)
     engine.dispose()
     return found
+
+
+def run_of(home, job: str) -> tuple[str, str]:
+    """Return the status and the kind of the newest run of a job that is none of a trial or cell."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{home.folder / 'mlflow.db'}")
+    places = [e.experiment_id for e in client.search_experiments()]
+    run = client.search_runs(places, f"tags.job = '{job}' and tags.kind = 'job'")[0]
+    return run.info.status, run.data.tags["kind"]
 
 
 def test_C06_a_job_cut_short_ends_in_order_within_ten_seconds_and_goes_on(
@@ -91,11 +105,13 @@ def test_C06_a_job_cut_short_ends_in_order_within_ten_seconds_and_goes_on(
     assert time.monotonic() - begun < 10
     assert f"interrupted; go on with: riskon train --resume {name}" in rest
     assert "Traceback" not in rest
+    assert run_of(home, name) == ("KILLED", "job")
     stored = rest.count("\ntrial ") + rest.startswith("trial ") + 1
     done = home.run("train", "--resume", name, "--workers", 1)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\ntrial ") == trials + 1 - stored
     assert "Registered version" in done.stderr
+    assert run_of(home, name) == ("FINISHED", "job")
     kept = json.loads((home.folder / "jobs" / name / "job.json").read_text())
     # The champion of this home was a trial on the same data as well.
     assert counted(home, kept["data_digest"]) == trials + 2
@@ -158,6 +174,33 @@ def test_C16_a_past_that_reads_differently_is_refused(tmp_path: Path) -> None:
 def test_the_same_job_on_the_same_data_is_the_same_job(tmp_path: Path) -> None:
     where = Settings(home=tmp_path)
     assert begin(where)[1].name == begin(where)[1].name
+
+
+def test_the_truth_of_a_simulated_market_is_read_and_a_file_that_is_none_is_refused(
+    tmp_path: Path,
+) -> None:
+    assert read_truth(tmp_path) is None
+    (tmp_path / "truth.csv").write_text("date,asset,horizon,p_star\n2020-01-02,BTC,5,0.625\n")
+    table = read_truth(tmp_path)
+    assert table is not None
+    assert table.iloc[0].tolist() == [pd.Timestamp("2020-01-02"), "BTC", 5, 0.625]
+    for wrong in ("p_star,date\n", "date,asset,horizon,p_star\n2020-01-02,BTC,5,1.5\n"):
+        (tmp_path / "truth.csv").write_text(wrong)
+        with pytest.raises(SchemaError, match=r"truth\.csv"):
+            read_truth(tmp_path)
+
+
+def test_C17_a_job_that_other_code_began_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = Settings(home=tmp_path)
+    begun = begin(where)[1]
+    assert begun.tags["code_digest"] == code_digest()
+    monkeypatch.setattr("riskon.jobs.code_digest", lambda: "f" * 64)
+    with pytest.raises(RefusedError, match=f"sha256 {code_digest()[:12]}; found ffffffffffff; "):
+        open_job(where, begun.name, None)
+    # The same words by the new code are another job.
+    assert begin(where)[1].name != begun.name
 
 
 def test_C12_two_processes_on_one_job_the_second_is_told_of_the_first(tmp_path: Path) -> None:

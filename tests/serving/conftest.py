@@ -27,12 +27,19 @@ from models import (
     run_path,
 )
 from models.experts import fit_experts
+from models.golden import golden_rows
 from models.online import cell_rows, online_rows
 from riskon.database import migrate
 from serving import Champion, Ledger, Registry, Score
 from serving.database import open_database
 from serving.score import DataRead, InputAge, ScoreDriver, ScoreExpert, ScoringModel, forecast_id
-from sources import Market, available_at_crypto, available_at_equity, available_at_flows
+from sources import (
+    Market,
+    available_at_crypto,
+    available_at_equity,
+    available_at_flows,
+    write_market,
+)
 from sources.calendars import sessions_between
 
 if TYPE_CHECKING:
@@ -119,8 +126,10 @@ def make_bundle(market: Market, seed: int) -> ModelBundle:
     refits = [np.datetime64("2024-01-01", "D"), np.datetime64("2024-04-01", "D")]
     snapshots = {}
     online = online_rows(dataset, cells_of(["BTC", "ETH"], [1, 5]), config)
+    trained = []
     for cell in cells_of(["BTC", "ETH"], [1, 5]):
         rows = cell_rows(dataset, cell, online, config)
+        trained.append(rows)
         fits = [(day, fit_experts(rows, day, config)) for day in refits]
         start = initial_state(rows, refits[0], config)
         _, states = run_path(rows, start, fits, refits[-1], config)
@@ -129,7 +138,13 @@ def make_bundle(market: Market, seed: int) -> ModelBundle:
             for (day, experts), state in zip(fits, states, strict=True)
         )
     return ModelBundle(
-        config, snapshots, dataset.assets, dataset.names, refits[-1], market.digest()
+        config,
+        snapshots,
+        dataset.assets,
+        dataset.names,
+        refits[-1],
+        market.digest(),
+        golden=golden_rows(trained, snapshots),
     )
 
 
@@ -265,3 +280,48 @@ def shared_registry(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         made.promote(1, reason="first")
     yield made
     opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def falling() -> Callable[[], Market]:
+    """Return a maker of two assets that fall every day of the summer of 2024."""
+
+    def make() -> Market:
+        dates = pd.date_range("2024-06-01", periods=40, freq="D", unit="us")
+        close = np.linspace(100.0, 60.0, len(dates))
+        columns = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
+        table = pd.DataFrame(
+            {
+                "date": dates,
+                **columns,
+                "volume": np.nan,
+                "available_at": available_at_crypto(dates),
+            }
+        )
+        return Market({"BTC": table, "ETH": table}, {}, crypto=("BTC", "ETH"), name="falling")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def champion_home(market: Market, tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a home in which version 1 speaks, and its market; copy the home."""
+    folder = tmp_path_factory.mktemp("champion")
+    home = folder / "home"
+    home.mkdir()
+    opened = open_database(f"sqlite:///{home / 'riskon.db'}")
+    migrate(opened)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        make_registry(opened, tracked, home).promote(1, reason="first")
+    opened.dispose()
+    write_market(market, folder / "market")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def market_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the small market as a directory."""
+    folder = tmp_path_factory.mktemp("market")
+    write_market(market, folder)
+    return folder

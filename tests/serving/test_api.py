@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,14 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
+from listening import POLL, problem, served, until
 from sqlalchemy import text
 
 from features import Dataset, build_dataset
 from serving import Ledger, Registry, Score, Scorer
-from serving.api import ServiceConfig, create_app
-from serving.guard import hash_key
-from sources import Market, read_market, write_market
+from serving.api import ServiceConfig
+from serving.keys import hash_key, scoped_keys
+from sources import read_market
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 FIELDS = {
@@ -33,39 +30,12 @@ FIELDS = {
 }  # fmt: skip
 
 
-@contextmanager
-def served(config: ServiceConfig) -> Iterator[httpx.Client]:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(config), host="127.0.0.1", port=0, log_level="critical", ws="none"
-        )
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="session")
-def market_dir(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("market")
-    write_market(market, folder)
-    return folder
-
-
 @pytest.fixture
 def config(registry: Registry) -> ServiceConfig:
     """A champion, an empty ledger, no market."""
     registry.promote(1, reason="first")
-    return ServiceConfig(registry, Ledger(registry.history.engine), clock=lambda: NOW)
+    ledger = Ledger(registry.history.engine)
+    return ServiceConfig(registry, ledger, clock=lambda: NOW, poll_seconds=POLL)
 
 
 @pytest.fixture
@@ -80,15 +50,6 @@ def shared(shared_registry: Registry, market_dir: Path) -> Iterator[httpx.Client
     ledger = Ledger(shared_registry.history.engine)
     with served(ServiceConfig(shared_registry, ledger, market_dir, clock=lambda: NOW)) as opened:
         yield opened
-
-
-def problem(answer: httpx.Response, status: int, kind: str) -> str:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    content = answer.json()
-    assert content["type"] == f"urn:riskon:problem:{kind}"
-    assert content["status"] == status
-    return str(content["detail"])
 
 
 def test_the_scores_of_the_latest_day_are_those_of_the_scorer_and_the_ledger(
@@ -220,11 +181,12 @@ def test_the_model_says_who_speaks_and_who_spoke(shared: httpx.Client) -> None:
     assert shared.get("/v1/model?at=2999-01-01T00:00:00Z").json() == now
 
 
-def test_a_new_champion_speaks_from_the_next_request_on(
+def test_a_new_champion_speaks_within_a_poll_and_in_whole_answers_d08(
     client: httpx.Client, config: ServiceConfig
 ) -> None:
     old = client.get("/v1/scores?as_of=2024-05-15").json()
     config.registry.promote(2, reason="better")
+    until(lambda: client.get("/v1/model").json()["version"] == 2)
     new = client.get("/v1/scores?as_of=2024-05-15").json()
     assert {score["model"]["version"] for score in old["scores"]} == {1}
     assert {score["model"]["version"] for score in new["scores"]} == {2}
@@ -236,7 +198,8 @@ def test_live_is_not_ready_before_there_is_a_champion_d02(registry: Registry) ->
         assert "riskon train" in problem(client.get("/health/ready"), 503, "no-model")
         problem(client.get("/v1/scores"), 503, "no-model")
         registry.promote(1, reason="first")
-        assert client.get("/health/ready").json() == {"status": "ready"}
+        ready = client.get("/health/ready").json()
+        assert (ready["status"], ready["version"], ready["stale"]) == ("ready", 1, False)
 
 
 def test_a_database_that_is_down_is_503_without_its_address_d23(
@@ -260,8 +223,8 @@ def test_a_database_that_is_down_is_503_without_its_address_d23(
 def test_keys_are_asked_for_where_there_are_keys_d18(
     config: ServiceConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hashes = (hash_key("one"), hash_key("two"))
-    with served(replace(config, api_key_hashes=hashes)) as client:
+    hashes = (hash_key("one"),)
+    with served(replace(config, api_keys=scoped_keys(("one", "two")))) as client:
         missing = client.get("/v1/model")
         problem(missing, 401, "key-missing")
         assert missing.headers["www-authenticate"] == "X-API-Key"
@@ -294,12 +257,15 @@ def test_every_answer_carries_the_security_headers(shared: httpx.Client) -> None
         assert headers["x-frame-options"] == "DENY"
         assert headers["content-security-policy"].startswith("default-src 'none'")
         assert headers["cache-control"] == "no-store"
+        assert len(headers["x-request-id"]) == 32
 
 
 def test_openapi_describes_the_routes(shared: httpx.Client) -> None:
     described = shared.get("/openapi.json").json()
     assert set(described["paths"]) == {
-        "/v1/scores", "/v1/scores/{forecast_id}", "/v1/model", "/health/live", "/health/ready",
+        "/v1/scores", "/v1/scores/{forecast_id}", "/v1/scores:batch", "/v1/model",
+        "/v1/history", "/v1/verification",
+        "/health/live", "/health/ready", "/metrics",
     }  # fmt: skip
     named = {p["name"] for p in described["paths"]["/v1/scores"]["get"]["parameters"]}
     assert named == {"as_of", "asset", "horizon"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 
 import pytest
@@ -16,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 from riskon.database import MIGRATIONS, VERSION_TABLE, head, migrate
+from serving import Ledger, Score
 from serving.database import metadata, open_database, writing
 from sources import IntegrityError
 from sources.store import manifest
@@ -83,10 +85,33 @@ def test_the_downgrade_takes_everything_back_e03(engine: Engine) -> None:
     assert inspect(engine).has_table("champions")
 
 
+def test_a_ledger_of_before_outcomes_keeps_its_hashes_and_goes_on(
+    empty_url: str, make_score: Callable[..., Score]
+) -> None:
+    engine = open_database(empty_url)
+    with writing(engine, "migrations") as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, "0004")
+    Ledger(engine).record([make_score(), make_score("ETH")])
+    migrate(engine)
+    # As version 0.1 wrote them, before chains had a module of their own.
+    with engine.connect() as connection:
+        hashes = connection.execute(text("SELECT row_hash FROM forecasts ORDER BY position"))
+        assert [row[0] for row in hashes] == [
+            "ab6e2673ffc843b08c579418b9db0fca98324071b4cd53cc26a6a0ebed2d3e5c",
+            "acc2c27852ec4989c796b1f036451770e29545fb9c64781d96d3937c241d4a2d",
+        ]
+    Ledger(engine).record([make_score("SOL")])
+    assert Ledger(engine).verify() == 3
+    assert Ledger(engine).verify_outcomes() == 0
+    engine.dispose()
+
+
 def test_a_database_of_a_later_program_is_refused(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(IntegrityError, match="needed schema revision 0004 or older; found 9999"):
+    with pytest.raises(IntegrityError, match="needed schema revision 0006 or older; found 9999"):
         migrate(engine)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from models import ModelConfig
 from training.card import model_card, summary
 from training.report import CellEvaluation, JobReport
+from training.selection import Selection
 
 MakeEvaluation = Callable[..., CellEvaluation]
 MakeReport = Callable[..., JobReport]
@@ -92,3 +94,14 @@ def test_experts_that_are_switched_off_are_not_described(make_report: MakeReport
     card = model_card(make_report(config=ModelConfig(boosting=None)))
     assert "LightGBM" not in card
     assert "logistic regression" in card
+
+
+def test_the_card_says_how_the_configuration_was_chosen_and_of_how_many(
+    make_report: MakeReport,
+) -> None:
+    assert "How it was chosen" not in model_card(make_report())
+    found = Selection(51, 32, 18, 1, 6, 17, 0.41, -0.2, 1.02, 0.3125, (0, 17))
+    card = model_card(replace(make_report(), selection=found, trials=80))
+    assert "Of 51 trials, the configuration as it is among them, 32 ran through 6 inner" in card
+    assert "+0.41 mnat a day over the configuration as it is [-0.20, +1.02]; p = 0.312" in card
+    assert "80 trials were counted until now" in card

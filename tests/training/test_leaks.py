@@ -13,7 +13,7 @@ from models import ModelConfig, cells_of
 from sources.simulated import WORLDS, Simulated, simulate_market
 from training.evaluation import evaluate
 from training.leaks import check_pipeline
-from training.plausibility import check_plausible, check_skill
+from training.plausibility import check_honest, check_plausible, check_skill
 from training.promotion import judge
 from training.report import CellEvaluation
 from training.walkforward import CellRun, walk_forward
@@ -25,8 +25,10 @@ CLEAN = ("null", "flow", "high", "momentum", "breadth", "late_flow", "clock_slip
 EVERY = [(world, seed) for seed in (21, 22, 23) for world in WORLDS][:50]
 
 
-def simulated(world: str, seed: int, years: float = 3.0) -> Simulated:
-    return simulate_market(world, seed=seed, years=years, horizons=HORIZONS, constituent_count=40)
+def simulated(world: str, seed: int, years: float = 3.0, strength: float = 1.0) -> Simulated:
+    return simulate_market(
+        world, seed=seed, years=years, horizons=HORIZONS, constituent_count=40, strength=strength
+    )
 
 
 def walked(world: Simulated) -> dict[object, CellRun]:
@@ -87,15 +89,31 @@ def test_a_forecast_that_knows_a_little_of_the_outcome_gains_more_than_the_truth
     assert {finding.what for finding in found} == {"skill above the limit"}
 
 
-def test_the_truth_itself_is_no_skill_above_the_limit() -> None:
-    world = simulated("flow", 9)
+def prophets(world: Simulated) -> dict[object, CellRun]:
+    """Return runs whose forecasts are the truth itself."""
     truth = world.truth.set_index(["asset", "horizon", "date"])["p_star"].sort_index()
     runs = {}
     for cell, run in walked(world).items():
         p_star = truth[cell.asset, cell.horizon_days].reindex(run.path.days.astype("M8[us]"))
         told = p_star.fillna(0.5).to_numpy()
         runs[cell] = replace(run, path=replace(run.path, probability=told))
+    return runs
+
+
+def test_the_truth_itself_is_no_skill_above_the_limit_however_strong_the_signal() -> None:
+    world = simulated("flow", 9, strength=5.0)
+    runs = prophets(world)
+    evaluations = evaluate(runs)[0]
     assert check_skill(runs, world.truth) == ()
+    # A real market with as much skill would be suspected.
+    assert {"BTC_5d", "ETH_5d"} <= {finding.where for finding in check_plausible(evaluations)}
+    assert check_honest(runs, evaluations, world.truth) == ()
+    assert judge(evaluations, suspects=()).skill_certified
+    # What the truth does not speak of is held against experience.
+    of_a_day = world.truth[world.truth["horizon"] == 1]
+    found = check_honest(runs, evaluations, of_a_day)
+    assert {finding.where for finding in found} == {str(c) for c in runs if c.horizon_days == 5}
+    assert check_honest(runs, evaluations, None) == check_plausible(evaluations)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +144,15 @@ def test_implausible_skill_is_suspected_once_chance_is_ruled_out(
     assert all(finding.where == f"BTC_{horizon_days}d" for finding in found)
 
 
-def test_the_gate_never_certifies_implausible_skill_and_says_so(
+def test_the_gate_lets_implausible_skill_neither_be_served_nor_certified_and_says_so(
     make_evaluation: MakeEvaluation,
 ) -> None:
     good = {"gain_mnat": 8.0}
     sound, leaky = make_evaluation("BTC", 5, **good), make_evaluation("ETH", 5, roc_auc=0.95)
     verdict = judge([sound, leaky])
-    assert not verdict.skill_certified
+    assert (verdict.fit_to_serve, verdict.skill_certified) == (False, False)
     refused = [text for passed, text in verdict.checks if not passed and "leak alarm" in text]
     assert len(refused) == 1
+    assert refused[0].startswith("fit to serve: leak alarm silent: needed")
     assert "ETH_5d" in refused[0]
+    assert judge([sound]).fit_to_serve

@@ -29,7 +29,8 @@ from sources.errors import (
 )
 from training.records import checked_texts, mean_metrics
 from training.report import CellEvaluation, JobReport
-from training.tracking import TrackedJob, check_tracking, is_new_store, track_job
+from training.sending import TrackedJob, track_job
+from training.tracking import check_tracking, is_new_store
 
 MakeEvaluation = Callable[..., CellEvaluation]
 MakeReport = Callable[..., JobReport]
@@ -247,7 +248,7 @@ def test_C06_an_interrupted_job_ends_as_killed(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.tracking._register", interrupt)
+    monkeypatch.setattr("training.sending.register", interrupt)
     with pytest.raises(KeyboardInterrupt):
         track(make_report())
     assert statuses(client)["train 2025-06-30"] == "KILLED"

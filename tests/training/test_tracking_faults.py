@@ -17,8 +17,9 @@ from mlflow import MlflowClient
 from sources.errors import IntegrityError, RiskonError, TrackingUnavailableError
 from training.liveness import HEARTBEAT, OWNER, STALE_SECONDS, beating, is_dead, signs_of_life
 from training.report import JobReport
+from training.sending import send_job, track_job
 from training.spool import waiting
-from training.tracking import reap, send_job, track_job
+from training.tracking import reap
 
 MakeReport = Callable[..., JobReport]
 DIGEST = "b" * 64

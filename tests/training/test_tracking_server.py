@@ -20,8 +20,9 @@ from postgres import postgres, run_as_postgres
 from sources.errors import RiskonError
 from training import tracking
 from training.report import JobReport
+from training.sending import send_job, track_job
 from training.spool import waiting
-from training.tracking import check_tracking, reap, send_job, track_job
+from training.tracking import check_tracking, reap
 
 MakeReport = Callable[..., JobReport]
 

@@ -13,7 +13,7 @@ from sources.errors import UnknownNameError
 from sources.simulated import simulate_market
 from training.limit import Capture, capture_of, captures, correlation, slope, total_capture
 from training.walkforward import walk_forward
-from training.worlds import Trial, WorldScore, run_trials, score_worlds
+from training.worlds import Trial, WorldScore, run_trial, run_trials, score_worlds
 
 YEARS = 4.0
 NULL, FLOW = Trial("null", 1, YEARS), Trial("flow", 1, YEARS, strength=1.5)
@@ -21,7 +21,7 @@ NULL, FLOW = Trial("null", 1, YEARS), Trial("flow", 1, YEARS, strength=1.5)
 
 @pytest.fixture(scope="module")
 def found() -> dict[Trial, tuple[Capture, ...]]:
-    return run_trials([NULL, FLOW], ModelConfig())
+    return run_trials([NULL, FLOW], ModelConfig(), job=run_trial)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_flow_signal_is_found_and_never_beyond_what_can_be_known(
 
 def test_a_world_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(UnknownNameError, match="nowhere"):
-        run_trials([Trial("nowhere", 0, YEARS)], ModelConfig())
+        run_trials([Trial("nowhere", 0, YEARS)], ModelConfig(), job=run_trial)
 
 
 def test_figures_agree_with_those_by_hand() -> None:
@@ -118,6 +118,6 @@ def test_a_forecast_that_saw_tomorrow_is_a_leak_although_its_capture_is_below_on
 def test_the_figures_do_not_depend_on_how_many_processes_make_them(
     found: dict[Trial, tuple[Capture, ...]],
 ) -> None:
-    again = run_trials([NULL, FLOW], ModelConfig(), workers=2)
+    again = run_trials([NULL, FLOW], ModelConfig(), job=run_trial, workers=2)
     assert list(again) == [NULL, FLOW]
     assert again == found

@@ -1,0 +1,177 @@
+"""The report: the study as Markdown and as JSON; the page is in ``page.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from training.study.answer import answer, limits
+from training.study.plain import plain
+from training.study.run import Study
+from training.study.table import EventRow
+from training.study.verdicts import Judged, Tested
+from training.study.words import NONE, TARGETS, count, effect_of, p_value, signed, size_of
+
+TITLE = "When small caps make new highs, does crypto follow?"
+HEAD = ("claim", "verdict", "effect", "95 % interval", "p", "n", "least detectable", "needed")
+
+
+def as_json(study: Study) -> list[dict[str, Any]]:
+    """Return the list of claims, each with its verdict and what it rests on.
+
+    ``p`` is after the correction over all claims, horizons and variants, ``events`` are those
+    of the primary index by ISO date, numbers that do not exist are null.
+    """
+    locked = {lock.claim: lock for lock in study.locks}
+    found = []
+    for judged in study.judged:
+        claim, main = judged.claim, judged.primary
+        lock = locked.get(claim.id)
+        expert = claim.rule if judged.verdict == "supported" and claim.rule else None
+        row = {
+            "id": claim.id,
+            "title": claim.title,
+            "paraphrase": claim.paraphrase,
+            "reading": claim.reading,
+            "verdict": judged.verdict,
+            "reason": judged.reason,
+            "unit": claim.unit,
+            "asserted": claim.asserted,
+            "asserted_by": claim.asserted_by,
+            **_tested(main),
+            "events": _by_date(study.events.get(claim.id, ()), claim.indices[0]),
+            "events_of_variants": {
+                index: _by_date(study.events[claim.id], index)
+                for index in claim.indices[1:]
+                if claim.id in study.events
+            },
+            "variants": [
+                {"index": t.cell.index, "target": t.cell.target,
+                 "horizon_days": t.cell.horizon_days, **_tested(t)}
+                for t in judged.tests[1:]
+            ],
+            "numbers": [
+                {"said": fact.said, "what": fact.what, "found": fact.found}
+                for fact in study.facts
+                if fact.claim == claim.id
+            ],
+            "expert_to_beat": expert,
+            "claim_sha256": claim.digest,
+            "locked_at": lock.locked_at if lock else None,
+            "data_sha256": study.data_digest,
+        }  # fmt: skip
+        found.append(plain(row))
+    return found
+
+
+def _tested(tested: Tested) -> dict[str, Any]:
+    found = tested.finding
+    return {
+        "effect": found.effect,
+        "interval": [found.lower, found.upper],
+        "p": tested.p_corrected,
+        "p_uncorrected": found.p,
+        "p_refute": tested.p_refute_corrected,
+        "n": found.n,
+        "observed": found.observed,
+        "base": found.base,
+        "least_detectable": found.least_detectable,
+        "power": found.power,
+        "events_needed": found.needed,
+        "no_result_because": found.reason or None,
+        "checks": dict(found.checks),
+    }
+
+
+def _by_date(rows: Sequence[EventRow], index: str) -> dict[str, Any]:
+    return {
+        row.day: {
+            "counted": row.counted,
+            "price": row.price,
+            "regime": row.regime or None,
+            "returns": {str(days): value for days, value in row.returns.items()},
+            "largest_rise_365d": row.largest_rise,
+            "states": dict(row.states),
+        }
+        for row in rows
+        if row.index == index
+    }
+
+
+def verdict_cells(judged: Judged) -> list[str]:
+    """Return the row of the table of verdicts, in the order of ``HEAD``."""
+    claim, main = judged.claim, judged.primary
+    effect, interval = effect_of(claim, main.finding)
+    return [
+        f"{claim.id} {claim.title}",
+        judged.verdict,
+        effect,
+        interval or NONE,
+        p_value(main.p_corrected) if effect != NONE else NONE,
+        count(main.finding.n),
+        size_of(claim, main.finding.least_detectable) if effect != NONE else NONE,
+        count(main.finding.needed),
+    ]
+
+
+def event_cells(row: EventRow, horizons: Sequence[int]) -> list[str]:
+    """Return the row of a table of events: date, price, regime, returns, largest rise."""
+    price = f"{row.price:,.0f}" if row.price is not None and row.price >= 10 else (
+        f"{row.price:.4g}" if row.price is not None else NONE
+    )  # fmt: skip
+    returns = [row.returns.get(days) for days in horizons]
+    return [
+        row.day,
+        price,
+        row.regime or NONE,
+        *(NONE if value is None else signed(value) for value in returns),
+        NONE if row.largest_rise is None else signed(row.largest_rise),
+    ]
+
+
+def as_markdown(study: Study) -> str:
+    """Return the report as Markdown."""
+    lines = [f"# {TITLE}", ""]
+    lines += [f"{number}. {sentence}" for number, sentence in enumerate(answer(study), 1)]
+    lines += ["", "## Verdicts", "", _row(HEAD), _row(["---"] * len(HEAD))]
+    lines += [_row(verdict_cells(judged)) for judged in study.judged]
+    lines += ["", "Effects are against days of the same trend and volatility; p is after the "
+              "correction over all claims, horizons and variants.", ""]  # fmt: skip
+    lines += ["## The articles' figures beside ours", "", _row(("said", "of", "found")),
+              _row(["---"] * 3)]  # fmt: skip
+    lines += [_row([fact.said, fact.what, fact.found]) for fact in study.facts]
+    for judged in study.judged:
+        lines += ["", *_claim(study, judged)]
+    lines += ["", "## Limits", "", *(f"- {text}" for text in limits(study))]
+    lines += ["", f"Data {study.data_digest[:12]}, {study.first_day} to {study.last_day}; claims "
+              f"locked {_locked(study)}.", ""]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _claim(study: Study, judged: Judged) -> list[str]:
+    claim = judged.claim
+    lines = [f"## {claim.id} {claim.title}: {judged.verdict}", "", claim.paraphrase, "",
+             f"{judged.reason} Read as: {claim.reading}", ""]  # fmt: skip
+    rows = study.events.get(claim.id, ())
+    horizons = claim.horizons_days
+    for index in claim.indices:
+        mine = [row for row in rows if row.index == index]
+        if not mine:
+            continue
+        target = TARGETS.get(claim.targets[0], claim.targets[0])
+        head = ["date", "price", "regime", *(f"{h} days" for h in horizons), "most in a year"]
+        lines += [f"Events of {index}, {target} after each:", "", _row(head),
+                  _row(["---"] * len(head))]  # fmt: skip
+        lines += [_row(event_cells(row, horizons)) for row in mine]
+        lines.append("")
+    return lines
+
+
+def _locked(study: Study) -> str:
+    if not study.locks:
+        return "nowhere: no record was kept"
+    return min(lock.locked_at for lock in study.locks)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
