@@ -20,15 +20,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from models import CellRows, ModelConfig, library_versions
 from sources.errors import ClusterUnavailableError, RefusedError
+from training.codebase import code_digest
 from training.trial import Arena, Evaluator, Outcome
 from training.walkforward import CellRun, run_cell
 from training.workers import IMPOSSIBLE, LOST, Begin, Run, Task, run_task
@@ -37,7 +35,10 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 PATIENCE_SECONDS = 8.0
-"""Within which a scheduler answers."""
+"""Within which a scheduler answers when we come, and a member is there."""
+ANSWER_SECONDS = 20.0
+"""Within which it answers while it works, however busy its machine is. One that is gone is known
+at once, by its connection."""
 MEMBER_SECONDS = 60.0
 """Within which a member says what it runs, for which it imports it, takes data, or gives a result:
 much, as whoever is late is taken for lost."""
@@ -45,8 +46,7 @@ EMPTY_SECONDS = 30.0
 """Within which a cluster without a member that is ready gets one: a nanny restarts one in five."""
 TICK_SECONDS = 0.25
 CELL_RETRIES = 3
-ROOMS = ("sources", "features", "models", "training")
-"""Packages whose code a member runs."""
+CODE_LENGTH = 12
 
 _ALONE = threading.Lock()
 """Of a member that was given more threads than one: it works on one task at a time all the same."""
@@ -261,7 +261,7 @@ class Cluster:
             raise ClusterUnavailableError(self.address, "none (the connection closed)")
         try:
             found = self._client.sync(
-                scheduler.identity, n_workers=-1, callback_timeout=PATIENCE_SECONDS
+                scheduler.identity, n_workers=-1, callback_timeout=ANSWER_SECONDS
             )
         except (OSError, TimeoutError) as error:
             raise ClusterUnavailableError(self.address, f"none ({_first_line(error)})") from error
@@ -343,18 +343,11 @@ def _walk(rows: CellRows, config: ModelConfig) -> tuple[object, object]:
 
 def what_runs() -> dict[str, str]:
     """Return what must be the same everywhere: the versions of the libraries, and our code."""
-    return {**library_versions(), "distributed": version("distributed"), "riskon": _code()}
-
-
-@cache
-def _code() -> str:
-    """Return the beginning of the sha256 of the code that a member runs."""
-    root = Path(__file__).resolve().parents[1]
-    found = sha256()
-    for room in ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
-    return found.hexdigest()[:12]
+    return {
+        **library_versions(),
+        "distributed": version("distributed"),
+        "riskon": code_digest()[:CODE_LENGTH],
+    }
 
 
 def _probe(address: str) -> None:

@@ -161,7 +161,8 @@ def test_a_scheduler_that_dies_is_one_line_in_seconds_and_the_job_goes_on_elsewh
         assert len(started.members()) >= 3
         with pytest.raises(ClusterUnavailableError, match=f"{address}: needed a scheduler; "):
             run_search(tmp_path, tuning, crew=cluster.trials, begun=kill)
-    assert time.monotonic() - died[0] < 10
+    # In order it takes the time that its workers take to end, which is Dask's to say.
+    assert time.monotonic() - died[0] < (10 if number == signal.SIGKILL else 30)
     assert started.process is not None
     assert started.process.wait(60) == (0 if group else -number)
     assert started.gone_within(10)
