@@ -34,7 +34,7 @@ TRACKED = (
     "expected_calibration_error",
 )
 SMALL_IS_GOOD = ("log_loss", "brier_score", "brier_reliability", "expected_calibration_error")
-SAME_EVERYWHERE = ("bundle_digest", "seconds", "metrics_undefined")
+SAME_EVERYWHERE = ("bundle_digest", "job", "seconds", "metrics_undefined")
 """Tags that tell nothing of why two runs differ."""
 ID_SHOWN = 8
 
@@ -264,7 +264,7 @@ def differences(runs: Sequence[TrackedRun]) -> dict[str, dict[str, str]]:
             **{
                 f"tags.{name}": value
                 for name, value in run.tags.items()
-                if not name.startswith("mlflow.") and name not in SAME_EVERYWHERE
+                if not name.startswith(("mlflow.", "riskon.")) and name not in SAME_EVERYWHERE
             },
         }
         for run in runs

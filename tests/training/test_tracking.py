@@ -27,7 +27,7 @@ from sources.errors import (
     TrackingUnavailableError,
     UnknownNameError,
 )
-from training.records import checked_texts, mean_metrics
+from training.records import checked_texts, mean_metrics, parameters
 from training.report import CellEvaluation, JobReport
 from training.sending import TrackedJob, track_job
 from training.tracking import check_tracking, is_new_store
@@ -217,6 +217,16 @@ def test_C15_a_parameter_too_long_is_refused_and_not_cut(
         track(make_report(config=config))
     assert client.get_experiment_by_name("riskon") is None
     assert checked_texts("parameter", {"fund": "X" * 6000}, 6000) == {"fund": "X" * 6000}
+
+
+def test_C15_ten_thousand_parameters_are_refused_and_none_is_dropped() -> None:
+    # A group of signals is a parameter; all others together are fewer than a hundred.
+    groups = {f"g{n}": ("return_1d",) for n in range(10_000)}
+    config = ModelConfig()
+    assert config.signals is not None
+    plain = config.model_dump() | {"signals": config.signals.model_dump() | {"groups": groups}}
+    with pytest.raises(SchemaError, match=r"run parameters: needed at most 1000; found 10\d\d\d"):
+        parameters(ModelConfig.model_validate(plain))
 
 
 def test_C15_a_deleted_experiment_is_named_and_nothing_is_registered(
