@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,8 +20,6 @@ from sources.errors import DataUnavailableError
 
 if TYPE_CHECKING:
     from models import ModelBundle
-
-logger = logging.getLogger(__name__)
 
 
 class MarketReader(Protocol):
@@ -139,12 +135,6 @@ class Speaker:
         """
         bundle = self.registry.load(champion)
         bundle.refuse_other_numbers()
-        for name, then in bundle.versions.items():
-            if name != "python" and (now := version(name)) != then:
-                logger.warning(
-                    "version %d was trained with %s %s; this is %s",
-                    champion.version, name, then, now,
-                )  # fmt: skip
         self._scorer = Scorer(bundle, champion, self.ledger, fallback=self.fallback)
 
     def days(self, now: datetime) -> tuple[date, date]:
