@@ -8,8 +8,10 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from sources.errors import RefusedError
@@ -77,9 +79,19 @@ async def _serve(workers: int, port: int) -> None:
                 _say(f"worker {worker} is gone; another takes its place")
 
     dask.config.set({"distributed.worker.multiprocessing-method": "spawn"})
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+    def hear() -> None:
+        signal.sigwait({signal.SIGINT})
+        loop.call_soon_threadsafe(stop.set)
+
+    # A terminal sends Ctrl-C to workers too. They are born with it blocked, as this thread has
+    # it, so that none complains, not even one that is just starting. Python's tracker of
+    # resources unblocks it where it starts: so it is started before.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threading.Thread(target=hear, daemon=True).start()
     pages = importlib.util.find_spec("bokeh") is not None
     page = 0 if _is_taken(DASHBOARD_PORT) else DASHBOARD_PORT
     async with LocalCluster(
@@ -88,8 +100,8 @@ async def _serve(workers: int, port: int) -> None:
         processes=True,
         host=HERE,
         scheduler_port=port,
-        # Without bokeh there are no pages to show.
-        dashboard_address=f"{HERE}:{page}" if pages else None,
+        # Without it Dask would serve its figures on all addresses of the machine.
+        dashboard_address=f"{HERE}:{page}",
         silence_logs=logging.CRITICAL + 1,
         preload=[__name__],
         asynchronous=True,
@@ -98,17 +110,15 @@ async def _serve(workers: int, port: int) -> None:
         sys.stdout.write(f"{cluster.scheduler_address}\n")
         sys.stdout.flush()
         _say(f"{_count(workers)} of one thread; Ctrl-C ends all.")
-        link = cluster.dashboard_link if pages else "needed bokeh to show one; found none"
-        _say(f"Dask's dashboard: {link}")
+        link = cluster.dashboard_link
+        _say(f"Dask's dashboard: {link if pages else 'needed bokeh to show one; found none'}")
         _say(f"Next: riskon train ... --cluster {cluster.scheduler_address}")
         await stop.wait()
 
 
 def dask_setup(_worker: Worker) -> None:
-    """Prepare a worker: Ctrl-C is for whoever started it, and the first trial need not import."""
-    import training.cluster  # noqa: F401 - imports what trials use
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Import what trials use, so that the first need not."""
+    import training.cluster  # noqa: F401 - that is all
 
 
 def _say(message: str) -> None:

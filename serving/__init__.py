@@ -4,9 +4,12 @@ from serving.champions import Champion, ChampionHistory
 from serving.daily import DailyScores
 from serving.database import open_database
 from serving.ledger import Ledger
+from serving.outcomes import Outcome, SettledScore
 from serving.registry import Candidate, Registry
 from serving.score import Score, scores_table
 from serving.scorer import Scorer, scorable_days
+from serving.settlement import Settlement, settle
+from serving.verification import Skill, Verification, verify_live
 
 __all__ = [
     "Candidate",
@@ -14,10 +17,17 @@ __all__ = [
     "ChampionHistory",
     "DailyScores",
     "Ledger",
+    "Outcome",
     "Registry",
     "Score",
     "Scorer",
+    "SettledScore",
+    "Settlement",
+    "Skill",
+    "Verification",
     "open_database",
     "scorable_days",
     "scores_table",
+    "settle",
+    "verify_live",
 ]

@@ -25,7 +25,7 @@ forecast is settled must not depend on its outcome.
 
 Averaging the h martingales instead would be narrower, and wrong for who looks daily: the
 average is no supermartingale, as one class may be watched while another's outcome is half
-known (Arnold, Henzi and Ziegel 2023, section 2.3).
+known (on lags above one see Arnold, Henzi and Ziegel 2023).
 
 References
 ----------
@@ -100,10 +100,13 @@ def evidence(log_ratios: np.ndarray, horizon_days: int) -> np.ndarray:
     """
     alternatives, days = log_ratios.shape[-2:]
     best = np.full((*log_ratios.shape[:-2], days), -np.inf)
-    for k in range(horizon_days):
-        mine = np.arange(days) % horizon_days == k
-        paths = np.where(mine, log_ratios, 0.0).cumsum(axis=-1)
-        best = np.maximum(best, np.logaddexp.reduce(paths, axis=-2))
+    for k in range(min(horizon_days, days)):
+        paths = log_ratios[..., k::horizon_days].cumsum(axis=-1)
+        mixed = np.logaddexp.reduce(paths, axis=-2)
+        # It stands until the next day of the class; before the first it is 1 of each alternative.
+        held = np.repeat(mixed, horizon_days, axis=-1)[..., : days - k]
+        best[..., k:] = np.maximum(best[..., k:], held)
+        best[..., :k] = np.maximum(best[..., :k], np.log(alternatives))
     return best - np.log(alternatives) - np.log(horizon_days)
 
 

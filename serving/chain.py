@@ -57,12 +57,14 @@ def append(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any
         select(table.c.position, table.c.row_hash).order_by(table.c.position.desc()).limit(1)
     ).one_or_none()
     end, row_hash = (0, GENESIS) if last is None else last
-    position = end
+    linked = []
     for position, content in enumerate(rows, end + 1):
         row = {**content, "position": position, "previous_hash": row_hash}
         row_hash = hash_row(row, names)
-        connection.execute(table.insert().values(**row, row_hash=row_hash))
-    return position - end
+        linked.append({**row, "row_hash": row_hash})
+    if linked:
+        connection.execute(table.insert(), linked)
+    return len(linked)
 
 
 def verify_chain(engine: Engine, table: Table, place: str) -> int:

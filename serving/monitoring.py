@@ -84,7 +84,7 @@ def status(
 
     Parameters
     ----------
-    check_chain : walk both chains to their ends, which takes a second for every 20,000 rows.
+    check_chain : walk both chains to their ends, which takes a second for some 10,000 rows.
     """
     instant = now or datetime.now(UTC)
     champion, _ = champions.current()

@@ -242,9 +242,8 @@ class Grids:
         """Lay the rows of a group out, a series an asset x horizon x threshold."""
         day = rows["as_of"].to_numpy("datetime64[D]")
         at = (day - day.min()).astype("int64")
-        series, _ = pd.factorize(
-            pd.MultiIndex.from_frame(rows[["asset", "horizon_days", "threshold"]])
-        )
+        names = ["asset", "horizon_days", "threshold"]
+        series = rows.groupby(names, sort=False).ngroup().to_numpy()
         shape = (int(series.max()) + 1, int(at.max()) + 1)
 
         def laid(column: np.ndarray) -> np.ndarray:

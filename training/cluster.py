@@ -36,8 +36,11 @@ from training.workers import IMPOSSIBLE, LOST, Begin, Run, Task, run_task
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-PATIENCE_SECONDS = 5.0
-"""Within which a scheduler answers, and a member that is asked for itself."""
+PATIENCE_SECONDS = 8.0
+"""Within which a scheduler answers."""
+MEMBER_SECONDS = 60.0
+"""Within which a member says what it runs, for which it imports it, takes data, or gives a result:
+much, as whoever is late is taken for lost."""
 EMPTY_SECONDS = 30.0
 """Within which a cluster without a member that is ready gets one: a nanny restarts one in five."""
 TICK_SECONDS = 0.25
@@ -107,10 +110,7 @@ class Cluster:
 
         def place_on(member: str) -> Future[Any]:
             if member not in held:
-                made = self._client.scatter(
-                    _Held(arena), workers=[member], hash=False, timeout=PATIENCE_SECONDS
-                )
-                held[member] = made
+                held[member] = self._put(member, _Held(arena))
             return held[member]
 
         def run(places: Sequence[int], begin: Begin) -> Iterator[tuple[int, Outcome]]:
@@ -139,7 +139,7 @@ class Cluster:
         lost = dict.fromkeys(range(len(tasks)), 0)
 
         def begun(at: int) -> _Work:
-            return _Work(_walk, lambda _member: (tasks[at], config))
+            return _Work(_walk, lambda member: (self._put(member, tasks[at]), config))
 
         while lost:
             for at, run in self._each(sorted(lost), begun):
@@ -153,6 +153,13 @@ class Cluster:
                     raise ClusterUnavailableError(
                         self.address, f"it lost {tasks[at].cell} {lost[at]} times"
                     )
+
+    def _put(self, member: str, thing: object) -> Future[Any]:
+        """Bring something to a member, where it stays as long as it is needed."""
+        made: Future[Any] = self._client.scatter(
+            thing, workers=[member], hash=False, timeout=MEMBER_SECONDS
+        )
+        return made
 
     def _each(
         self, keys: Sequence[int], begun: Callable[[int], _Work | Outcome]
@@ -231,7 +238,7 @@ class Cluster:
         from distributed.scheduler import KilledWorker
 
         try:
-            return future.result(timeout=EMPTY_SECONDS)
+            return future.result(timeout=MEMBER_SECONDS)
         except (KilledWorker, CancelledError, OSError, TimeoutError):
             # Done, and gone before it could be fetched; or the scheduler is.
             self._members()
@@ -272,9 +279,13 @@ class Cluster:
             return
         ours = what_runs()
         try:
-            answers = self._client.run(what_runs, workers=list(members), on_error="return")
-        except OSError:
-            # One is gone already; the others are asked again in the next turn.
+            answers = self._client.sync(
+                self._client._run,  # noqa: SLF001 - run() waits for a member that hangs for ever
+                what_runs, workers=list(members), on_error="return",
+                callback_timeout=MEMBER_SECONDS,
+            )  # fmt: skip
+        except (OSError, TimeoutError):
+            # One is gone already, or hangs; they are asked again in the next turn.
             return
         for member, theirs in answers.items():
             if isinstance(theirs, OSError):

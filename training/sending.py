@@ -164,7 +164,7 @@ def _send(
         for place, trial in enumerate(record.trials):
             crashpoint("before_trial_run")
             # A millisecond apart, so that lists by time are lists by place.
-            log_ended(client, experiment_id, trial, record.at + place, run_id)
+            log_ended(client, experiment_id, trial, record.at + 1 + place, run_id)
         crashpoint("before_model")
         client.log_artifacts(run_id, str(folder / "files"))
         crashpoint("after_model")

@@ -32,12 +32,19 @@ FIRST_STEPS = (
 
 @dataclass(frozen=True)
 class Refusal(Exception):  # noqa: N818 - it is an answer
-    """A page that is not there, in the words that a person is to read."""
+    """A page that is not there, in the words that a person is to read.
+
+    Attributes
+    ----------
+    steps : commands that help.
+    again : whether it will be there in a moment.
+    """
 
     status: int
     heading: str
     said: str
     steps: tuple[str, ...] = ()
+    again: bool = False
 
 
 class Contents:
@@ -62,7 +69,6 @@ class Contents:
         return "today.html", {
             "view": today_view(scores, self.service.clock()),
             "card": self.views.card(),
-            "record": self.views.known_record(),
             "issued": issued,
             "outcomes": outcomes,
             "stale": self.service.stale,
@@ -88,7 +94,8 @@ class Contents:
             raise Refusal(503, "No market at hand", said, ("riskon serve --market DIR",))
         found = self.views.signals()
         if found is None:
-            return "making.html", {}
+            said = "That takes some seconds, once a day. Ask again in a moment."
+            raise Refusal(503, "The signals of the day are being made", said, again=True)
         asset = query.get("asset", next(iter(found.close)))
         span = query.get("range", DEFAULT_RANGE)
         if asset not in found.close or span not in RANGES:

@@ -57,4 +57,7 @@ def rendered(template: str, **values: Any) -> str:
 
 def page(content: str, status: int = 200) -> HTMLResponse:
     """Return a page as an answer."""
-    return HTMLResponse(content, status, headers={"content-security-policy": POLICY})
+    headers = {"content-security-policy": POLICY}
+    if status == 503:
+        headers["retry-after"] = "5"
+    return HTMLResponse(content, status, headers=headers)

@@ -99,7 +99,7 @@ def today_view(scores: Sequence[Score], now: datetime) -> Today:
     )
 
 
-def probability_axis(scores: Iterable[Score], most_ticks: int = 8) -> Axis:
+def probability_axis(scores: Iterable[Score], most_ticks: int = 9) -> Axis:
     """Return one axis for all scores, that all may be compared on."""
     seen = [
         value

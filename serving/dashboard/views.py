@@ -84,12 +84,6 @@ class Views:
         speaks = reigns[-1]["position"] if reigns else 0
         return speaks, self.service.ledger.counts(), self.service.clock().date()
 
-    def known_record(self) -> Record | None:
-        """Return the record if it was made before: a day's page does not wait for it."""
-        with self._lock:
-            kept = self._kept.get((("record", None), self._mark()))
-        return kept if isinstance(kept, Record) else None
-
     def card(self) -> ModelCard:
         """Return the champion's card.
 

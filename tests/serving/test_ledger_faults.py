@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from postgres import Postgres, binary, postgres
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Connection, Engine, select, text
 
 import sources.store.database
 from riskon.database import migrate
@@ -223,19 +223,31 @@ def test_E08_with_ten_million_rows_reads_go_by_index_and_their_p99_is_unchanged(
     day = datetime(2024, 6, 20, tzinfo=UTC).date()
     ledger.record([make_score(a, h) for a in ("BTC", "ETH") for h in (1, 5)])
 
-    def reads() -> float:
-        spent = []
-        for _ in range(300):
-            began = time.perf_counter()
-            assert len(ledger.find(day, version=1)) == 4
-            ledger.latest_day()
-            ledger.history("BTC", 5, start=day, end=day, limit=10)
-            spent.append(time.perf_counter() - began)
-        return sorted(spent)[int(0.99 * len(spent))]
+    def reads() -> dict[str, float]:
+        """Return the p99 of each read in seconds, the least of five rounds: others run too."""
+        asked = {
+            "find": lambda: ledger.find(day, version=1),
+            "latest": ledger.latest_day,
+            "history": lambda: ledger.history("BTC", 5, start=day, end=day, limit=10),
+        }
+        found = {}
+        for name, read in asked.items():
+            rounds = []
+            for _ in range(5):
+                spent = []
+                for _ in range(100):
+                    began = time.perf_counter()
+                    read()
+                    spent.append(time.perf_counter() - began)
+                rounds.append(sorted(spent)[98])
+            found[name] = min(rounds)
+        return found
 
     before = reads()
     with own.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET statement_timeout = 0"))
+        # Filled without indexes, which are then made again as they were: much faster.
+        made_again = _without_indexes(connection)
         names = [c.name for c in FORECASTS.columns]
         made = {
             "position": "4 + row_number() over ()",
@@ -253,6 +265,8 @@ def test_E08_with_ten_million_rows_reads_go_by_index_and_their_p99_is_unchanged(
             "(SELECT * FROM forecasts WHERE position = 1) f, generate_series(1, 250) v, "
             "generate_series(1, 1000) d, generate_series(1, 10) a, generate_series(1, 4) h"
         ))  # fmt: skip
+        for statement in made_again:
+            connection.execute(text(statement))
         connection.execute(text("ANALYZE forecasts"))
     assert ledger.counts()[0] == 10_000_004
     for asked in (
@@ -266,4 +280,27 @@ def test_E08_with_ten_million_rows_reads_go_by_index_and_their_p99_is_unchanged(
             plan = "\n".join(connection.execute(text(f"EXPLAIN {asked}")).scalars())
         assert "Index" in plan, plan
         assert "Seq Scan" not in plan, plan
-    assert reads() <= max(2 * before, before + 0.005)
+    after = reads()
+    for name, p99 in after.items():
+        assert p99 <= max(2 * before[name], before[name] + 0.005), (before, after)
+
+
+def _without_indexes(connection: Connection) -> list[str]:
+    """Drop constraints and indexes of the forecasts; return what makes them again."""
+    constraints = connection.execute(text(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE conrelid = 'forecasts'::regclass AND contype IN ('p', 'u')"
+    )).all()  # fmt: skip
+    for name, _ in constraints:
+        connection.execute(text(f"ALTER TABLE forecasts DROP CONSTRAINT {name}"))
+    indexes = connection.execute(text(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'forecasts'"
+    )).all()  # fmt: skip
+    for name, _ in indexes:
+        connection.execute(text(f"DROP INDEX {name}"))
+    assert len(constraints) == 3
+    assert len(indexes) == 2
+    return [
+        *(f"ALTER TABLE forecasts ADD CONSTRAINT {name} {what}" for name, what in constraints),
+        *(what for _, what in indexes),
+    ]

@@ -22,9 +22,11 @@ def test_the_score_statistic_is_what_it_is_by_hand():
     assert found.partial_r2 == pytest.approx(0.5 / 4.5)  # variance of x, and of x + 2 z
     assert (found.df, found.n) == (1, n)
     assert found.p_value == pytest.approx(1 / 1000)  # no draw of 999 is as large
-    # The root of the noncentrality lies 1.645 on either side of sqrt(40).
-    assert found.lower * n == pytest.approx((np.sqrt(40) - 1.645) ** 2, rel=0.01)
-    assert found.upper * n == pytest.approx((np.sqrt(40) + 1.645) ** 2, rel=0.01)
+    # The slope is 1, what is left 2 z, and Wald's statistic (n / 2)^2 / (4 n / 2) = n / 8 = 50.
+    # The root of the noncentrality lies 1.645 on either side of sqrt(50).
+    low, high = ((np.sqrt(50) + side * 1.645) ** 2 for side in (-1, 1))
+    assert found.lower == pytest.approx(low / (n + low), rel=0.01)
+    assert found.upper == pytest.approx(high / (n + high), rel=0.01)
 
 
 def test_a_variance_that_moves_with_the_block_does_not_make_it_a_cause():

@@ -131,6 +131,10 @@ def test_a_portfolio_in_calendar_time_holds_each_day_once():
     level = np.cumsum(np.full(400, 0.001))
     level[101:111] += 0.01 * np.arange(1, 11)
     level[111:] += 0.1
+    first = calendar_time(level, np.array([100]), 10)
+    assert first is not None
+    # It buys at the close of day 100: days 101 to 110, each 0.011 instead of 0.001.
+    assert first.effect == pytest.approx(0.01)
     found = calendar_time(level, np.array([100, 105]), 10)
     assert found is not None
     # Days 101 to 115, of which ten bring 0.011 and five 0.001: 0.1 / 15 above the others.

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from sources.errors import DataUnavailableError
+from sources.files import read_market
 from sources.market import Market
 from sources.simulated import simulate_market
 from training.study import (
@@ -127,7 +128,6 @@ def test_a_market_without_a_series_says_which_one_a_claim_needs(market):
     assert "prices/ETH" in reasons["C4"][1]
     assert "flow_60s" in reasons["C6"][1]
     assert "breadth_negative_252s" in reasons["C7"][1]
-    assert page(study)
     assert "no constituents here" in as_markdown(study)
 
 
@@ -141,3 +141,20 @@ def test_the_same_market_gives_the_same_report(market, study):
     assert [j.primary.finding.p for j in again.judged] == [
         j.primary.finding.p for j in study.judged
     ]
+
+
+@pytest.mark.slow
+def test_the_real_market_refutes_each_time_and_leaves_the_main_claim_undecided(real_market_dir):
+    study = run_study(read_market(real_market_dir), read_claims(), causes=())
+    found = {claim["id"]: claim for claim in as_json(study)}
+    # Five highs of the Russell 2000; Bitcoin stood higher 180 days after two of them.
+    assert found["C3"]["verdict"] == "refuted"
+    assert found["C3"]["effect"] == pytest.approx(0.4)
+    assert found["C1"]["verdict"] == "underpowered"
+    assert found["C1"]["n"] == 5
+    assert list(found["C1"]["events"]) == [
+        "2014-12-26", "2016-11-14", "2018-05-16", "2020-11-13", "2021-11-02",
+    ]  # fmt: skip
+    starts = [day for day, event in found["C1"]["events"].items() if event["starts_cluster"]]
+    assert starts == ["2016-11-14", "2020-11-13"]
+    assert not [claim for claim in found.values() if claim["verdict"] == "supported"]

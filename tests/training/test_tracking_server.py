@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from mlflow import MlflowClient
 from postgres import postgres, run_as_postgres
+from trackingserver import tracking_server
 
 from sources.errors import RiskonError
 from training import tracking
@@ -25,44 +20,6 @@ from training.spool import waiting
 from training.tracking import check_tracking, reap
 
 MakeReport = Callable[..., JobReport]
-
-
-@contextmanager
-def tracking_server(backend: str, folder: Path) -> Iterator[str]:
-    """Run MLflow's server with the settings of the README; yield its address."""
-    with closing(socket.socket()) as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    command += ["--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
-    command += ["--artifacts-destination", str(folder / "served")]
-    settings = {
-        "MLFLOW_BACKEND_STORE_URI": backend,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **settings},
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(1200):
-            try:
-                httpx.get(f"{address}/health", timeout=1).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.mark.slow

@@ -41,7 +41,8 @@ def draw(result: Causality) -> Figure:
         TITLES[result.verdict],
         f"Verdict: {result.verdict}; {result.reason}.\n"
         f"{' and '.join(result.assets)}, {result.first:%Y-%m-%d} to {result.last:%Y-%m-%d}, "
-        f"{n} days. Bars: 90 % interval of the long-run share. Bold p: at most {STRICT} corrected.",
+        f"{n} days. Bars: 90 % interval of the long-run share. Bold p: at most {STRICT} "
+        f"corrected. Dashed: {LEAST_RELEVANT:.1%}, the least of use.",
         size=(12.4, 6.6),
     )
     grid = made.add_gridspec(2, 2, width_ratios=(1.35, 1))
@@ -80,15 +81,11 @@ def _shares(axes: Axes, result: Causality) -> None:
     # The long-run share is less than the sample's, which fits noise by df / n.
     middle = np.maximum(share - 100 * np.array([one.df / one.n for one in evidence]), 0.0)
     intervals(axes, names, middle, lower, upper, colours)
-    right = max(float(upper.max()), 100 * LEAST_RELEVANT) * 1.28
+    right = max(float(upper.max()), float(middle.max()), 100 * LEAST_RELEVANT) * 1.28
     for row, one in enumerate(evidence):
         strong = one.p_corrected <= STRICT
         beside(axes, row, probability(one.p_corrected), bold=strong)
     axes.axvline(100 * LEAST_RELEVANT, color=GREY, lw=1, ls="--")
-    axes.text(
-        100 * LEAST_RELEVANT, len(evidence) - 0.6, "least of use ", fontsize=8, color="#555555",
-        ha="right",
-    )  # fmt: skip
     axes.set_xlim(-0.02 * right, right)
     axes.tick_params(axis="y", labelsize=8.5)
     axes.set_xlabel("share of the next day's variance foretold, %")

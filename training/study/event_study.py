@@ -11,7 +11,7 @@ import numpy as np
 from features.clock import DAY
 from sources.market import Market
 from training.study.cells import Cell, Finding
-from training.study.claims import Claim, ClaimLedger
+from training.study.claims import Claim, ClaimLedger, Event
 from training.study.events import apart, find_events
 from training.study.inference import DRAWS, Randomised, calendar_time, difference, randomise
 from training.study.outcomes import Outcomes, forward, largest_rise
@@ -60,9 +60,13 @@ class EventStudy:
 
     def events(self, claim: Claim, index: str) -> np.ndarray:
         """Return the days on which the claim's events of an index became known, (n,) [D]."""
-        key = (index, claim.event.kind, claim.event.quiet_sessions)
+        return self.events_of(claim.event, index)
+
+    def events_of(self, event: Event, index: str) -> np.ndarray:
+        """Return the days on which an event of an index became known, (n,) [D]."""
+        key = (index, event.kind, event.quiet_sessions)
         if key not in self._events:
-            self._events[key] = find_events(self.market, index, claim.event, self.outcomes.days)
+            self._events[key] = find_events(self.market, index, event, self.outcomes.days)
         return self._events[key]
 
     def level(self, target: str) -> np.ndarray | None:

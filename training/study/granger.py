@@ -26,8 +26,9 @@ class BlockTest:
     p_value : share of wild-bootstrap draws of the null whose statistic is as large.
     statistic, df : score statistic, about chi-square with ``df`` under the null.
     partial_r2 : share of the target's remaining variance that the block explains in sample.
-    lower, upper : 90 % interval of that share in the long run, from the noncentral chi-square
-        whose quantiles the statistic is; the sample's own share is too large by about df / n.
+    lower, upper : 90 % interval of that share in the long run, from the noncentral chi-squares
+        whose quantiles Wald's statistic is (with White's variance), in proportion to the
+        sample's own share. That one is too large by about df / n.
     n : rows.
     coefficients : (k,) of the block's columns, of the target a deviation of each.
     """
@@ -107,14 +108,22 @@ def block_tests(
             continue
         coefficients = np.linalg.lstsq(block, residual, rcond=None)[0]
         explained = float(np.sum((block @ coefficients) ** 2) / np.sum(residual**2))
-        low, high = noncentrality(statistic, df)
+        # Where the block does explain, its own part of e is no noise: Wald's form leaves it out.
+        left = block * (residual - block @ coefficients)[:, None]
+        gradient = block.T @ residual
+        wald = float(gradient @ _pseudo_inverse(left.T @ left)[0] @ gradient)
+        # One unit of it is worth more or less of the variance as days with a large block are
+        # more turbulent, or calmer, than others.
+        worth = explained / (1 - explained) / wald if wald > 0 else 1 / n
+        ratios = (value * worth for value in noncentrality(wald, df))
+        low, high = (ratio / (1 + ratio) for ratio in ratios)
         found[name] = BlockTest(
             p_value=float((1 + (null >= statistic).sum()) / (1 + resamples)),
             statistic=statistic,
             df=df,
             partial_r2=explained,
-            lower=low / n,
-            upper=high / n,
+            lower=low,
+            upper=high,
             n=n,
             coefficients=coefficients,
         )

@@ -133,6 +133,8 @@ def _claim(study: Study, judged: Judged) -> str:
                 "most in a year")  # fmt: skip
         opened = " open" if index == claim.indices[0] and claim.kind == "event_return" else ""
         after = f"{len(mine)} events of {escape(index)}, and {escape(target)} after each"
+        if any(row.starts_cluster for row in mine):
+            after += " (* a year had passed without a high)"
         cells = [event_cells(row, claim.horizons_days) for row in mine]
         parts.append(
             f"<details{opened}><summary>{after}</summary>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from training.study.answer import answer, limits
@@ -72,12 +73,12 @@ def _tested(tested: Tested) -> dict[str, Any]:
         "p": tested.p_corrected,
         "p_uncorrected": found.p,
         "p_refute": tested.p_refute_corrected,
-        "n": found.n,
+        "n": round(found.n),
         "observed": found.observed,
         "base": found.base,
         "least_detectable": found.least_detectable,
         "power": found.power,
-        "events_needed": found.needed,
+        "events_needed": round(found.needed) if isfinite(found.needed) else None,
         "no_result_because": found.reason or None,
         "checks": dict(found.checks),
     }
@@ -87,6 +88,7 @@ def _by_date(rows: Sequence[EventRow], index: str) -> dict[str, Any]:
     return {
         row.day: {
             "counted": row.counted,
+            "starts_cluster": row.starts_cluster,
             "price": row.price,
             "regime": row.regime or None,
             "returns": {str(days): value for days, value in row.returns.items()},
@@ -121,7 +123,7 @@ def event_cells(row: EventRow, horizons: Sequence[int]) -> list[str]:
     )  # fmt: skip
     returns = [row.returns.get(days) for days in horizons]
     return [
-        row.day,
+        f"{row.day}{' *' if row.starts_cluster else ''}",
         price,
         row.regime or NONE,
         *(NONE if value is None else signed(value) for value in returns),
@@ -160,8 +162,8 @@ def _claim(study: Study, judged: Judged) -> list[str]:
             continue
         target = TARGETS.get(claim.targets[0], claim.targets[0])
         head = ["date", "price", "regime", *(f"{h} days" for h in horizons), "most in a year"]
-        lines += [f"Events of {index}, {target} after each:", "", _row(head),
-                  _row(["---"] * len(head))]  # fmt: skip
+        lines += [f"Events of {index}, {target} after each (* a year had passed without one):", ""]
+        lines += [_row(head), _row(["---"] * len(head))]
         lines += [_row(event_cells(row, horizons)) for row in mine]
         lines.append("")
     return lines

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from features.explain import CLUSTER_SESSIONS
 from training.study.claims import Claim
 from training.study.event_study import EventStudy
 from training.study.events import apart
@@ -24,6 +25,7 @@ class EventRow:
     Attributes
     ----------
     day : ISO date at whose end it was known.
+    starts_cluster : whether a year had passed without a high before it.
     counted : whether it is one of the independent events of the primary test.
     price : of the target at that day's end, USD; None for a basket or a difference.
     regime : of the coin, in words; empty where it is not known.
@@ -34,6 +36,7 @@ class EventRow:
 
     index: str
     day: str
+    starts_cluster: bool
     counted: bool
     price: float | None
     regime: str
@@ -57,6 +60,8 @@ def event_rows(study: EventStudy, claim: Claim) -> tuple[EventRow, ...]:
         days = study.events(claim, index)
         # Before it is listed, nothing can follow.
         days = days[~np.isnan(level[study.rows(days)])]
+        quiet = claim.event.model_copy(update={"quiet_sessions": CLUSTER_SESSIONS})
+        starts = set(study.events_of(quiet, index).tolist())
         usable = days[~np.isnan(returns[claim.primary_days][study.rows(days)])]
         counted = set(apart(usable, claim.primary_days).tolist())
         for day, row in zip(days, study.rows(days), strict=True):
@@ -64,6 +69,7 @@ def event_rows(study: EventStudy, claim: Claim) -> tuple[EventRow, ...]:
                 EventRow(
                     index=index,
                     day=str(day),
+                    starts_cluster=day.tolist() in starts,
                     counted=day.tolist() in counted,
                     price=_number(np.exp(level[row])) if target in study.outcomes.coins else None,
                     regime=REGIMES[regime[row]] if regime[row] >= 0 else "",

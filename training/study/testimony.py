@@ -107,9 +107,12 @@ def testify(causes: Causes, claim: Claim, cell: Cell, ledger: ClaimLedger) -> Fi
     if name not in causes.found:
         why = causes.missing.get(name, "the studies of cause were left out")
         return Finding(reason=f"not testable here: {why}", level=level)
-    ask: Callable[[Any, Claim, Cell], _Told | None]
-    ask = {"incremental": _added, "lead_lag": _lead, "causality": _cause}[claim.kind]
-    found = ask(causes.found[name], claim, cell)
+    asks: Mapping[str, Callable[[Any, Claim, Cell], _Told | None]] = {
+        "incremental": _added,
+        "lead_lag": _lead,
+        "causality": _cause,
+    }
+    found = asks[claim.kind](causes.found[name], claim, cell)
     if found is None:
         return Finding(reason=f"not testable here: {name} has no {cell}", level=level)
     return _weighed(found, claim, level, ledger.power)

@@ -1,6 +1,15 @@
 /* Makes nicer what works without it: values under the pointer, and zoom by plotly when asked. */
 "use strict";
 (() => {
+  if (document.querySelector("[data-again]")) {
+    // What is being made is shown when it is there; nothing moves before.
+    const look = async () => {
+      const answer = await fetch(location.href).catch(() => null);
+      if (answer && answer.ok) location.reload(); else setTimeout(look, 3000);
+    };
+    setTimeout(look, 2000);
+    return;
+  }
   const held = document.getElementById("series");
   const stack = document.querySelector("[data-stack]");
   if (!held || !stack) return;
