@@ -4,9 +4,9 @@ Both sides have the champion of a demo's market in memory, and are asked over HT
 by wrk, 16 connections, one after the other. Ours answers all questions of a day at a time. The
 peer is a pyfunc around the same bundle: ``/invocations`` takes a day, an asset and a horizon. It
 serves no precomputed day, as it knows of none; it makes the day's features once a day and keeps
-them, and forecasts at each request. ``live`` asks both for days that nobody has scored, each day
-once: ours scores all its questions and writes them to the ledger, the peer makes the features and
-one forecast. The share of one processor that others took shows in ``load``.
+them, which is more than a pyfunc would do of itself, and forecasts at each request. ``live`` asks
+both every question of days that nobody has scored, a question a request: ours scores the day whole
+at the first and writes it to the ledger. ``load`` is the machine's, to say what else ran.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,6 +36,7 @@ CONNECTIONS = 16
 MODEL = """
 import sys
 sys.path.insert(0, {root!r})
+from pathlib import Path
 import numpy as np
 import pandas as pd
 import mlflow
@@ -44,8 +46,8 @@ from sources import as_of_instant, read_market
 
 class Whole(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
-        self.bundle = ModelBundle.load(context.artifacts["bundle"])
-        self.market = read_market({market!r})
+        self.bundle = ModelBundle.load(Path(context.artifacts["bundle"]))
+        self.market = read_market(Path({market!r}))
         self.days = {{}}
 
     def predict(self, context, model_input, params=None):
@@ -103,7 +105,14 @@ def measured(home: Path, held: Path, seconds: int, days: int) -> dict[str, objec
         mine = wrk(f"{url}/v1/scores", seconds)
         fresh = [str(day) for day in days_before(today, 2 * days)]
         asked(f"{url}/v1/scores?as_of={fresh[0]}")
-        live = each(days, lambda n: asked(f"{url}/v1/scores?as_of={fresh[1 + n]}"))
+        questions = [
+            (day, score["asset"], score["horizon_days"])
+            for day in fresh[1 : 1 + days]
+            for score in asked(f"{url}/v1/scores")["scores"]
+        ]
+        live = each(
+            questions, lambda q: asked(f"{url}/v1/scores?as_of={q[0]}&asset={q[1]}&horizon={q[2]}")
+        )
         memory = resident(ours)
     bundle = next((home / "artifacts" / "bundles").iterdir())
     with peer(held, bundle, market) as (theirs, other):
@@ -117,13 +126,13 @@ def measured(home: Path, held: Path, seconds: int, days: int) -> dict[str, objec
             f"wrk.body = [[{sent}]]\n"
         )
         his = wrk(f"{other}/invocations", seconds, script)
-        his_live = each(days, lambda n: posted(f"{other}/invocations", invocation(fresh[1 + n])))
+        his_live = each(questions, lambda q: posted(f"{other}/invocations", invocation(*q)))
         his_memory = resident(theirs)
     return {
         "today": {"riskon": mine, "mlflow": his},
         "today_times_requests": round(mine["per_second"] / his["per_second"], 1),
         "today_p99_share": round(mine["p99_ms"] / his["p99_ms"], 3),
-        "live_days_per_second": {"riskon": live, "mlflow": his_live},
+        "live_scores_per_second": {"riskon": live, "mlflow": his_live},
         "live_times": round(live / his_live, 2),
         "cold_start_seconds": round(cold, 2),
         "worker_resident_mb": memory,
@@ -131,12 +140,12 @@ def measured(home: Path, held: Path, seconds: int, days: int) -> dict[str, objec
     }
 
 
-def each(count: int, ask: object) -> float:
-    """Return answers a second when some connections ask for a day each."""
+def each(questions: list[Any], ask: Callable[[Any], object]) -> float:
+    """Return answers a second when some connections ask one question each."""
     begun = time.perf_counter()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(ask, range(count)))  # type: ignore[arg-type]
-    return round(count / (time.perf_counter() - begun), 2)
+        list(pool.map(ask, questions))
+    return round(len(questions) / (time.perf_counter() - begun), 2)
 
 
 def wrk(url: str, seconds: int, script: Path | None = None) -> dict[str, float]:
@@ -234,7 +243,7 @@ def until_ready(url: str, seconds: float = 120) -> None:
     raise SystemExit(f"{url}: needed an answer within {seconds:g} s; found none")
 
 
-def asked(url: str) -> dict[str, str]:
+def asked(url: str) -> dict[str, Any]:
     """Return the JSON of an address."""
     with urllib.request.urlopen(url, timeout=600) as answer:  # noqa: S310 - our own
         return json.load(answer)
@@ -249,9 +258,9 @@ def posted(url: str, body: object) -> object:
         return json.load(answer)
 
 
-def invocation(day: str) -> dict[str, object]:
+def invocation(day: object, asset: str = "BTC", horizon: int = 5) -> dict[str, object]:
     """Return one question as MLflow wants it."""
-    return {"dataframe_records": [{"as_of": day, "asset": "BTC", "horizon": 5}]}
+    return {"dataframe_records": [{"as_of": str(day), "asset": asset, "horizon": horizon}]}
 
 
 def days_before(last: str, count: int) -> list[object]:

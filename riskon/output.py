@@ -11,11 +11,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pandas as pd
 
-from training.report import CellEvaluation, Verdict
+if TYPE_CHECKING:
+    from training.report import CellEvaluation, Verdict  # what serves a score trains nothing
 
 
 def note(message: str) -> None:

@@ -189,7 +189,12 @@ def app_from_environment() -> FastAPI:
     market = Path(served) if served else None
     return create_app(
         ServiceConfig(
-            Registry(engine, where.artifacts, where.tracking),
+            Registry(
+                engine,
+                where.artifacts,
+                where.tracking,
+                admit=SameLibraries(refuse=where.version_policy == "refuse"),
+            ),
             Ledger(engine),
             market_dir=market,
             allowed_hosts=_listed(where.allowed_hosts),

@@ -190,10 +190,10 @@ class DailyScores:
             asked = served.head.select(assets, horizons)
             found = recorded(self.ledger, served.model, asked, day)
             if found is None:
-                speaking = self._speaker(served.champion)
-                chosen = (tuple(assets or ()), tuple(horizons or ()))
-                made: tuple[Score, ...] = speaking.ask("score", day, *chosen, self.clock())
-                return made
+                # A day is scored whole: its features cost far more than one question or all.
+                made = self._speaker(served.champion).ask("score", day, (), (), self.clock())
+                by_question = {_question(score): score for score in made}
+                return tuple(by_question[question] for question in asked)
         return found
 
     def verification(

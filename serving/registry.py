@@ -82,6 +82,10 @@ def no_gate(_candidate: Candidate, _champion: Candidate) -> Sequence[Check]:
     return ()
 
 
+def admit_any(_bundle: ModelBundle) -> None:
+    """Let any bundle speak."""
+
+
 def _known(tags: Mapping[str, str], name: str) -> Check:
     found = tags.get(name)
     return (
@@ -108,7 +112,7 @@ class Registry:
         artifacts: Path,
         tracking_uri: str,
         name: str = "riskon",
-        admit: Callable[[ModelBundle], None] = lambda _: None,
+        admit: Callable[[ModelBundle], None] = admit_any,
     ) -> None:
         self.admit = admit
         self.history = ChampionHistory(engine, name)

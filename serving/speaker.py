@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.champions import Champion
 from serving.database import open_database
@@ -20,7 +18,8 @@ from serving.verification import Verification, verify_live
 from sources import Market, read_market
 from sources.errors import DataUnavailableError
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from models import ModelBundle
 
 
 class MarketReader(Protocol):
@@ -57,6 +56,7 @@ class Places:
     market_dir : to score; None where only what is on record is served.
     reader : reads that directory.
     fallback : what stands in where the model abstains.
+    admit : of the registry; goes to the process by its name.
     """
 
     database_url: str = field(repr=False)
@@ -66,6 +66,7 @@ class Places:
     market_dir: Path | None
     reader: MarketReader
     fallback: Fallback
+    admit: Callable[[ModelBundle], None]
 
     @classmethod
     def of(
@@ -79,13 +80,13 @@ class Places:
         url = registry.history.engine.url.render_as_string(hide_password=False)
         return cls(
             url, registry.artifacts, registry.tracking_uri, registry.name, market_dir, reader,
-            fallback,
+            fallback, registry.admit,
         )  # fmt: skip
 
     def open(self) -> Speaker:
         """Open what stands at the places."""
         engine = open_database(self.database_url)
-        registry = Registry(engine, self.artifacts, self.tracking_uri, self.name)
+        registry = Registry(engine, self.artifacts, self.tracking_uri, self.name, self.admit)
         return Speaker(registry, Ledger(engine), self.market_dir, self.reader, self.fallback)
 
 
@@ -134,12 +135,6 @@ class Speaker:
         """
         bundle = self.registry.load(champion)
         bundle.refuse_other_numbers()
-        for name, then in bundle.versions.items():
-            if name != "python" and (now := version(name)) != then:
-                logger.warning(
-                    "version %d was trained with %s %s; this is %s",
-                    champion.version, name, then, now,
-                )  # fmt: skip
         self._scorer = Scorer(bundle, champion, self.ledger, fallback=self.fallback)
 
     def days(self, now: datetime) -> tuple[date, date]:

@@ -60,18 +60,13 @@ def test_the_image_holds_whatever_the_service_imports() -> None:
             found = {home.lower().replace("_", "-") for home in homes.get(name, ())}
             # MLflow and its skinny part are the same module.
             found |= {"mlflow-skinny"} if name == "mlflow" else set()
-            if name not in own and found and not found & there:
+            if name not in own | COME_ALONG and found and not found & there:
                 missing.add(f"{path.relative_to(ROOT)}: {name}")
-    assert missing - ALLOWED == set()
+    assert missing == set()
 
 
-ALLOWED = {
-    # Comes with pandas, fastapi, uvicorn, rich, mlflow-skinny.
-    "serving/cached.py: starlette", "serving/guard.py: starlette", "serving/limits.py: starlette",
-    "serving/problems.py: starlette", "serving/protocol.py: h11", "serving/registry.py: requests",
-    # The fused kernels are an extra of their own.
-    "features/fused.py: numba",
-}  # fmt: skip
+# They come with fastapi, uvicorn, mlflow-skinny and jinja2; the fused kernels are an extra.
+COME_ALONG = {"starlette", "h11", "requests", "markupsafe", "numba"}
 
 
 def imported(tree: ast.Module) -> set[str]:
