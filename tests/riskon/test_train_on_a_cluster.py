@@ -57,6 +57,7 @@ def test_a_cluster_that_is_down_or_comes_with_workers_is_one_line_in_seconds(com
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_job_whose_scheduler_is_killed_says_how_to_go_on_and_does(
     home, cluster: LocalCluster, tmp_path: Path
 ) -> None:
