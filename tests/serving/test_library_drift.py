@@ -68,7 +68,7 @@ def test_C17_by_policy_a_drift_of_libraries_silences_the_version_in_score_and_se
     registry = speaking(sqlite_engine, drifted, tmp_path, refuse=True)
     needed = f"needed lightgbm 3.2.1, .*RISKON_VERSION_POLICY=refuse; found lightgbm {HERE}"
     with pytest.raises(IntegrityError, match=needed):
-        DailyScores(registry, Ledger(sqlite_engine)).scorer()
+        DailyScores(registry, Ledger(sqlite_engine)).served()
     where = Settings(home=tmp_path, version_policy="refuse", database_url=str(sqlite_engine.url))
     with pytest.raises(IntegrityError, match=needed):
         open_scorer(where)
