@@ -181,7 +181,9 @@ class Registry:
         checks = [
             (bool(ok), str(said)) for ok, said in json.loads(tags.get("promotion_checks", "[]"))
         ]
-        needed = [said for ok, said in checks if not ok] or ["it is not fit to serve"]
+        # Skill may be absent in a champion, so it is told, and is no reason to refuse.
+        needed = [said for ok, said in checks if not ok and not said.startswith("skill:")]
+        needed = needed or ["it is not fit to serve"]
         refused = [] if fit else needed
         others = [_known(tags, name) for name in KNOWN]
         if incumbent is not None and incumbent.version != version:

@@ -248,7 +248,12 @@ def _track(client: MlflowClient, folder: Path, bundle_dirs: tuple[Path, Path]) -
             "data_digest": "ab" * 32,
             "dataset_digest": "ac" * 32,
             "config_digest": "ad" * 32,
-            "promotion_checks": json.dumps([[fit, "BTC_5d loses 3.1 mnat, at most 2 are allowed"]]),
+            "promotion_checks": json.dumps(
+                [
+                    [fit, "BTC_5d loses 3.1 mnat, at most 2 are allowed"],
+                    [False, "skill: needed a lower bound above 0 mnat; found -0.8"],
+                ]
+            ),
         }
         source = f"runs:/{run.info.run_id}/bundle"
         client.create_model_version("riskon", source, run.info.run_id, tags=tags)

@@ -94,8 +94,11 @@ def test_promoting_the_champion_again_adds_nothing_and_mends_the_alias(registry:
 
 
 def test_an_unfit_version_is_refused_in_the_words_of_its_checks_c08(registry: Registry) -> None:
-    with pytest.raises(PromotionRefusedError, match=r"version 3 refused: BTC_5d loses 3\.1 mnat"):
+    with pytest.raises(
+        PromotionRefusedError, match=r"version 3 refused: BTC_5d loses 3\.1 mnat"
+    ) as refusal:
         registry.promote(3, reason="because")
+    assert "skill" not in str(refusal.value)  # which a champion may lack
     with pytest.raises(ModelNotFoundError):
         registry.champion()
     champion = registry.promote(3, reason="for a demonstration", override=True)
