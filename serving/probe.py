@@ -118,7 +118,7 @@ def _speak(pipe: Connection, places: Places) -> None:
                 answer = (True, speaker.ask(what, *told))
             except RiskonError as error:
                 answer = (False, error)
-            except Exception as error:
+            except Exception as error:  # its process must live; the log has the traceback
                 logger.exception("scorer")
                 answer = (False, RiskonError(f"scorer: {type(error).__name__}"))
             pipe.send(answer)

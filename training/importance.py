@@ -118,7 +118,9 @@ def contributions(run: CellRun, config: ModelConfig) -> dict[str, np.ndarray]:
             parts[name] = scale * rows.online.parts[at, place]
         if config.signals is not None:
             moved = config.signals.drift_weight * (drift_centre(rows, at) - centre)
-            parts["(drift)"] = weight["signals"] * slope * np.nan_to_num(moved)
+            # Before a drift is known the signals stand at the base rate: no move.
+            known = np.where(np.isnan(moved), 0.0, moved)
+            parts["(drift)"] = weight["signals"] * slope * known
     if rows.online is not None and config.rules is not None:
         asserted = config.rules.effect * rows.online.rule[at]
         parts["(rules)"] = weight["rules"] * slope * spread_of(h) * asserted

@@ -233,7 +233,8 @@ def _leads(
     if not sums:
         return ()
     weights = np.stack(list(sums.values()), axis=1)
-    total = np.nan_to_num(correlation) @ weights
+    # Lags without a correlation have no weight in these sums; but NaN times nought is NaN.
+    total = np.where(np.isnan(correlation), 0.0, correlation) @ weights
     drawn = moved @ weights
     error = np.maximum(drawn.std(axis=0), LEAST_DEVIATION)
     largest = (np.abs(drawn) / error).max(axis=1)
