@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import logging
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
+from riskon.ports import is_taken
 from sources.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def serve(workers: int, port: int) -> None:
     RefusedError
         If the port is taken.
     """
-    if port and _is_taken(port):
+    if port and is_taken(HERE, port):
         raise RefusedError(
             f"--port {port}: needed a free port of {HERE}; found it taken; --port 0 takes any"
         )
@@ -93,7 +93,7 @@ async def _serve(workers: int, port: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threading.Thread(target=hear, daemon=True).start()
     pages = importlib.util.find_spec("bokeh") is not None
-    page = 0 if _is_taken(DASHBOARD_PORT) else DASHBOARD_PORT
+    page = 0 if is_taken(HERE, DASHBOARD_PORT) else DASHBOARD_PORT
     async with LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -128,13 +128,3 @@ def _say(message: str) -> None:
 
 def _count(workers: int) -> str:
     return f"{workers} worker{'s' if workers > 1 else ''}"
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HERE, port))
-        except OSError:
-            return True
-    return False

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
 from riskon.database import migrate
+from riskon.ports import is_taken
 from riskon.settings import Settings
 from riskon.wiring import open_store
 from serving import Ledger, Registry, Scorer, open_database
@@ -130,7 +131,7 @@ def run_server(
     Raises
     ------
     RefusedError
-        On an address that others can reach, without keys.
+        On an address that others can reach, without keys; where the port is taken.
     """
     import uvicorn
 
@@ -148,6 +149,8 @@ def run_server(
             "ledger alone",
             source=str(directory),
         )
+    if is_taken(host, port):
+        raise RefusedError(f"--port {port}: needed a free port of {host}; found it taken")
     hosts = _listed(where.allowed_hosts)
     os.environ["RISKON_MARKET_SERVED"] = str(directory) if directory.is_dir() else ""
     os.environ["RISKON_ALLOWED_HOSTS"] = ",".join(hosts if host in hosts else (*hosts, host))

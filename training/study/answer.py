@@ -130,6 +130,8 @@ def limits(study: Study) -> tuple[str, ...]:
         "Survivorship: coins and constituents are those that are still known. Coins that died are "
         "not among the altcoins, which flatters them; constituents that left the index before the "
         "panel begins are missing, which makes past breadth look better.",
+        "Highs are of the price where a file has closes; an index or fund given by adjusted closes "
+        "alone makes its highs with dividends in them, which come earlier and more often.",
         f"All {tests} tests stand in one correction (Holm, weighted: half of alpha for the "
         f"{len(study.judged)} primary tests, half for the variants), at "
         f"{percent(study.ledger.alpha)} for any false \u201csupported\u201d.{counted}",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from training.study.answer import answer, limits
 from training.study.figures import figure_of, overview, timeline
 from training.study.page_style import STYLE
-from training.study.report import HEAD, TITLE, event_cells, verdict_cells
+from training.study.report import HEAD, NOTE, TITLE, event_cells, verdict_cells
 from training.study.run import Study
 from training.study.verdicts import Judged
 from training.study.words import NONE, TARGETS, effect_of, p_value, percent, size_of
@@ -43,8 +43,8 @@ def page(study: Study) -> str:
         "<h2 id=verdicts>The verdicts</h2>",
         _verdicts(study),
         f"<p class=note>{'; '.join(f'{_pill(v)} {escape(m)}' for v, m in MEANING.items())}. "
-        "Effects are against days of the same trend and volatility; <i>p</i> is after the "
-        "correction; <i>n</i> counts independent events, or outcomes; <i>least detectable</i> is "
+        f"{escape(NOTE)} <i>n</i> counts independent events, or outcomes; "
+        "<i>least detectable</i> is "
         f"the effect that would have been found {percent(study.ledger.power)} of the time; "
         "<i>needed</i> is how many events would find the size claimed.</p>",
         _maybe(overview(study), "overview", "effects and intervals of all claims, as shares of "

@@ -14,7 +14,24 @@ from training.study.verdicts import Judged, Tested
 from training.study.words import NONE, TARGETS, count, effect_of, p_value, signed, size_of
 
 TITLE = "When small caps make new highs, does crypto follow?"
-HEAD = ("claim", "verdict", "effect", "95 % interval", "p", "n", "least detectable", "needed")
+HEAD = (
+    "claim",
+    "verdict",
+    "effect",
+    "95 % interval",
+    "p if none",
+    "p if as claimed",
+    "n",
+    "least detectable",
+    "needed",
+)
+NOTE = (
+    "Effects after highs and in splits and gaps are against days of the same trend and volatility. "
+    "An interval is that of its one test. The two p-values are after the correction over all "
+    "claims, horizons and variants: of no effect (C9: of one no larger than claimed), and of one "
+    "as large as claimed. A verdict rests on them, so an interval may leave out what the verdict "
+    "cannot rule out."
+)
 
 
 def as_json(study: Study) -> list[dict[str, Any]]:
@@ -110,6 +127,7 @@ def verdict_cells(judged: Judged) -> list[str]:
         effect,
         interval or NONE,
         p_value(main.p_corrected) if effect != NONE else NONE,
+        p_value(main.p_refute_corrected) if effect != NONE else NONE,
         count(main.finding.n),
         size_of(claim, main.finding.least_detectable) if effect != NONE else NONE,
         count(main.finding.needed),
@@ -137,8 +155,7 @@ def as_markdown(study: Study) -> str:
     lines += [f"{number}. {sentence}" for number, sentence in enumerate(answer(study), 1)]
     lines += ["", "## Verdicts", "", _row(HEAD), _row(["---"] * len(HEAD))]
     lines += [_row(verdict_cells(judged)) for judged in study.judged]
-    lines += ["", "Effects are against days of the same trend and volatility; p is after the "
-              "correction over all claims, horizons and variants.", ""]  # fmt: skip
+    lines += ["", NOTE, ""]
     lines += ["## The articles' figures beside ours", "", _row(("said", "of", "found")),
               _row(["---"] * 3)]  # fmt: skip
     lines += [_row([fact.said, fact.what, fact.found]) for fact in study.facts]
