@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -224,6 +225,16 @@ def test_serving_to_others_without_keys_is_refused(home) -> None:
     done = home.run("serve", "--host", "0.0.0.0", "--port", 8999)
     assert done.returncode == 2
     assert "RISKON_API_KEYS" in done.stderr
+
+
+def test_serving_on_a_taken_port_is_one_line_and_exit_2(home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = home.run("serve", "--port", taken.getsockname()[1])
+    assert done.returncode == 2
+    assert "found it taken" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_with_keys_the_api_wants_one_and_health_does_not(home) -> None:
