@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -83,9 +84,10 @@ def anatomy_view(score: Score) -> Anatomy:
         if of_experts and abs(rest) > 5e-4:
             of_experts.append(("(calibration)", None, rest))
         scaled = step_axis([[c for *_, c in parts], [c for *_, c in of_experts]])
-        ruler = scale(scaled, [words.signed(t, 2) for t in scaled.ticks])
-        steps = _steps(parts, total, score, scaled, _of_input)
-        experts = _steps(of_experts, total, score, scaled, _of_expert(score))
+        digits = digits_of(scaled)
+        ruler = scale(scaled, [words.signed(t, digits) for t in scaled.ticks])
+        steps = _steps(parts, total, score, scaled, _of_input, digits + 1)
+        experts = _steps(of_experts, total, score, scaled, _of_expert(score), digits + 1)
     return Anatomy(
         score=score,
         question=words.question(score.horizon_days, score.threshold),
@@ -143,6 +145,16 @@ def step_axis(sums: Iterable[Sequence[float]]) -> Axis:
     return nice_axis(stops, most_ticks=5, pad=0.06)
 
 
+def digits_of(axis: Axis) -> int:
+    """Return the decimals that tell the ticks of an axis apart, two at least.
+
+    >>> digits_of(Axis(0.0, 0.005, (0.0, 0.002, 0.004)))
+    3
+    """
+    apart = [high - low for low, high in pairwise(axis.ticks)]
+    return max(2, -math.floor(math.log10(min(apart)) + 1e-9)) if apart else 2
+
+
 Said = tuple[str, str, str]
 """Name, meaning and value of a step, in words."""
 
@@ -171,20 +183,22 @@ def _steps(
     score: Score,
     axis: Axis,
     describe: Callable[[str, float | None], Said],
+    digits: int,
 ) -> tuple[Step, ...]:
     base, said = words.percent(score.base_rate), words.percent(score.probability)
     made = [
-        Step("start", "Base rate", "", base, "0.000",
+        Step("start", "Base rate", "", base, f"{0:.{digits}f}",
              bar(axis, 0, 0, f"base rate {base}", total=True))
     ]  # fmt: skip
     so_far = 0.0
     for name, value, contribution in parts:
         shown, meaning, told = describe(name, value)
-        picture = bar(axis, so_far, so_far + contribution, f"{shown} {words.signed(contribution)}")
+        moved = words.signed(contribution, digits)
+        picture = bar(axis, so_far, so_far + contribution, f"{shown} {moved}")
         so_far += contribution
-        made.append(Step("part", shown, meaning, told, words.signed(contribution), picture))
+        made.append(Step("part", shown, meaning, told, moved, picture))
     made.append(
-        Step("end", "Probability", "", said, words.signed(total),
+        Step("end", "Probability", "", said, words.signed(total, digits),
              bar(axis, total, total, f"probability {said}", total=True))
     )  # fmt: skip
     return tuple(made)
