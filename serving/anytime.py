@@ -20,8 +20,22 @@ probability 1 - a and for all days at once,
 With a = (1 - level) / h the union over the h classes holds under any dependence between
 them, so the sum over all classes is off by at most the sum of the bounds. The interval covers
 ``sum_k M_k / n``: the mean, over the n forecasts settled so far, of the gain to be expected at
-issue. Nothing is assumed of the outcomes, neither independence nor a constant skill; that a
-forecast is settled must not depend on its outcome.
+issue. Nothing is assumed of the outcomes, neither independence nor a constant skill; whether and
+when a forecast is settled must not depend on its outcome.
+
+What makes a group one fixed procedure, in :func:`serving.verification.complete_days`:
+
+- The mean of a day is over the questions issued that day, with equal weights: known at issue,
+  however many horizons and assets come and go.
+- Days count in their order, each once all that was issued on it is settled: no mean that has
+  counted changes for want of an outcome, and every look sees a beginning of each class.
+- A close that is missing does not hold the record up for ever: its question is passed over by a
+  rule on the instants at which outcomes were written, and for good. By the assumption
+  above the mean over the others is as good a martingale difference.
+- h is the longest horizon ever issued in the group. The probability is that of one h: a longer
+  horizon, once it is asked, begins another procedure, with a chance of 1 - level of its own.
+- A restated close revises the outcome, and with it the gain of that day. The statement is of
+  the closes as they stand.
 
 Averaging the h martingales instead would be narrower, and wrong for who looks daily: the
 average is no supermartingale, as one class may be watched while another's outcome is half

@@ -209,45 +209,48 @@ class Ledger:
             for row in rows
         )
 
-    def settled(
+    def issued(
         self,
         asset: str | None = None,
         horizon: int | None = None,
         start: date | None = None,
         end: date | None = None,
         version: int | None = None,
-    ) -> tuple[int, pd.DataFrame]:
-        """Return how many forecasts there are, and those whose outcome is known, a row each.
+    ) -> pd.DataFrame:
+        """Return the forecasts that gave a probability, settled or not, a row each.
 
         Returns
         -------
-        The count, and a frame with ``position``, ``as_of``, ``asset``, ``horizon_days``,
-        ``threshold``, ``model_version``, ``probability``, ``base_rate``, ``outcome`` (as last
-        revised) and ``live``.
+        A frame with ``position``, ``as_of``, ``asset``, ``horizon_days``, ``threshold``,
+        ``probability``, ``base_rate``, ``outcome`` (as last revised, NaN while it is not known),
+        ``settled_at`` (of the first outcome, NaT likewise) and ``live``.
         """
-        conditions = _conditions(asset, horizon, start, end, version)
-        table, came = FORECASTS.c, OUTCOMES.alias("came")
-        later = OUTCOMES.alias("later")
+        table, first = FORECASTS.c, OUTCOMES.alias("first")
+        last, later = OUTCOMES.alias("last"), OUTCOMES.alias("later")
         names = (
             table.position, table.as_of, table.asset, table.horizon_days, table.threshold,
-            table.model_version, table.probability, table.base_rate, table.issued_at,
+            table.probability, table.base_rate, table.issued_at, last.c.outcome, first.c.settled_at,
         )  # fmt: skip
         is_revised = exists().where(
-            later.c.forecast_id == came.c.forecast_id, later.c.revision > came.c.revision
+            later.c.forecast_id == last.c.forecast_id, later.c.revision > last.c.revision
         )
+        is_first = (first.c.forecast_id == table.forecast_id) & (first.c.revision == 0)
         asked = (
-            select(*names, came.c.outcome)
-            .join(came, came.c.forecast_id == table.forecast_id)
-            .where(~is_revised, *conditions)
+            select(*names)
+            .outerjoin(first, is_first)
+            .outerjoin(last, last.c.forecast_id == table.forecast_id)
+            .where(~is_revised, table.probability.is_not(None))
+            .where(*_conditions(asset, horizon, start, end, version))
         )
-        counting = select(func.count()).select_from(FORECASTS).where(*conditions)
         with reading(self.engine) as connection:
-            count = connection.execute(counting).scalar_one()
             rows = connection.execute(asked).all()
-        columns = [*(name.name for name in names), "outcome"]
-        found = pd.DataFrame([tuple(row) for row in rows], columns=columns)
+        found = pd.DataFrame([tuple(row) for row in rows], columns=[name.name for name in names])
         on_time = [is_live(row.as_of, row.issued_at) for row in rows]
-        return count, found.assign(live=np.array(on_time, dtype=bool)).drop(columns="issued_at")
+        return found.assign(
+            live=np.array(on_time, dtype=bool),
+            outcome=found["outcome"].astype("float64"),
+            settled_at=pd.to_datetime(found["settled_at"], utc=True),
+        ).drop(columns="issued_at")
 
     def verify(self) -> int:
         """Check the chain of forecasts from the first row to the last; return how many there are.

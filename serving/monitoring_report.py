@@ -33,8 +33,9 @@ class FeatureDrift(Frozen):
     ----------
     psi : population stability index over the deciles of training.
     ks : greatest distance of the two distribution functions.
-    limit_psi, limit_ks : above which the alarm goes; they allow for the number of values.
+    limit_psi, limit_ks : the greatest that any stretch of training of the same length had.
     recent, reference : values that are not missing.
+    alarm : whether both limits are exceeded.
     """
 
     asset: str
@@ -97,8 +98,8 @@ class Alarm(Frozen):
 
     Attributes
     ----------
-    name : ``drift``, ``calibration``, ``coverage``, ``freshness``, ``negative_control``,
-        ``chain``, ``run`` or ``age``.
+    name : ``freshness``, ``coverage``, ``drift``, ``calibration``, ``skill``, ``control`` or
+        ``age`` of the watch; ``freshness``, ``run`` or ``chain`` of the status.
     message : one line: what, needed, found.
     retrain : whether it asks for a new model.
     """

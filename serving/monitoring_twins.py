@@ -29,19 +29,20 @@ NOISE = 0.1
 """Deviation of the placebo, log-odds; a forecast of one half is moved by 2.5 percent."""
 
 
-def twins_of(settled: pd.DataFrame) -> tuple[TwinSkill, ...]:
+def twins_of(issued: pd.DataFrame) -> tuple[TwinSkill, ...]:
     """Return the skill that each twin seems to have.
 
     Parameters
     ----------
-    settled : live forecasts with outcomes, as :meth:`Ledger.settled` gives them, each question
-        once.
+    issued : live forecasts, as :meth:`Ledger.issued` gives them, each question once.
     """
-    if not len(settled):
+    if issued.empty:
         return ()
     found = []
     for twin in TWINS:
-        skill = skill_of(twin_of(settled, twin), {})
+        skill = skill_of(twin_of(issued, twin), {})
+        if skill is None:
+            continue
         found.append(
             TwinSkill(
                 twin=twin,
@@ -55,19 +56,19 @@ def twins_of(settled: pd.DataFrame) -> tuple[TwinSkill, ...]:
     return tuple(found)
 
 
-def twin_of(settled: pd.DataFrame, twin: str) -> pd.DataFrame:
+def twin_of(issued: pd.DataFrame, twin: str) -> pd.DataFrame:
     """Return the same questions as a twin answers them."""
-    base = log_odds(settled["base_rate"].to_numpy("float64"))
-    lots = np.array([_lot(twin, *row) for row in settled[
+    base = log_odds(issued["base_rate"].to_numpy("float64"))
+    lots = np.array([_lot(twin, *row) for row in issued[
         ["as_of", "asset", "horizon_days", "threshold"]
     ].itertuples(index=False)])  # fmt: skip
     if twin == "permuted":
-        own = log_odds(settled["probability"].to_numpy("float64")) - base
+        own = log_odds(issued["probability"].to_numpy("float64")) - base
         moved = np.where(lots < 0.5, own, -own)
     else:
         normal = NormalDist(0.0, NOISE)
         moved = np.array([normal.inv_cdf(lot) for lot in lots])
-    return settled.assign(probability=1.0 / (1.0 + np.exp(-(base + moved))))
+    return issued.assign(probability=1.0 / (1.0 + np.exp(-(base + moved))))
 
 
 def _lot(*question: object) -> float:

@@ -7,9 +7,10 @@ freshness    an input is older than its declared limit                   no
 coverage     under nine tenths of the questions of 30 days are answered  no
 drift        more than a tenth of the features, and more than two, are
              unlike any stretch of training of the same length           yes
-calibration  the evidence against it at some horizon exceeds 20 x the
-             number of horizons: by chance once in twenty at most, ever  yes
-skill        the whole interval of the pooled live gain lies below 0     yes
+calibration  the evidence against the champion's at some horizon x
+             threshold exceeds 20 x the number of these: by chance once
+             in twenty at most, ever                                     yes
+skill        the whole interval of its pooled live gain lies below 0     yes
 control      a twin without skill shows evidence of 20 x the twins       no
 age          the champion learned from nothing in the last 92 days       yes
 ============ =========================================================== =======
@@ -65,13 +66,16 @@ def watch(
     drift = drift_of(dataset, trained, np.datetime64(as_of, "D"), bundle.config.classifier_features)
     inputs = _freshness(dataset, cut, bundle)
     coverage = _coverage(bundle, ledger, as_of)
-    _, settled = ledger.settled()
-    twins = twins_of(each_question_once(settled[settled["live"]]))
+    issued = ledger.issued()
+    twins = twins_of(each_question_once(issued[issued["live"]]))
+    # Of the champion alone: what a version before it did is no reason to replace it.
+    verification = verify_live(ledger, version=scorer.model.version)
+    questions = {(cell.horizon_days, cell.threshold) for cell in bundle.cells}
     trained_through: date = trained.astype(object)
     alarms = (
         *_of_inputs(inputs, coverage),
         *_of_drift(drift),
-        *_of_skill(verify_live(ledger), len(bundle.horizons)),
+        *_of_skill(verification, len(questions)),
         *_of_twins(twins),
         *_of_age(trained_through, as_of, limit_age_days),
     )
@@ -152,6 +156,7 @@ def _of_drift(drift: tuple[FeatureDrift, ...]) -> list[Alarm]:
 
 
 def _of_skill(verification: Verification, questions: int) -> list[Alarm]:
+    """Look at the champion's skill; ``questions`` counts its pairs of horizon and threshold."""
     horizons = [skill for skill in verification.pooled if skill.horizon_days is not None]
     limit = LIMIT_EVIDENCE * questions
     found = [

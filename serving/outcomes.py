@@ -60,7 +60,7 @@ class Outcome(BaseModel):
     outcome : 1 if the return exceeded the threshold, else 0.
     label_end : as_of + horizon, the last day the label looks at.
     begin_close, end_close : the two closes that decided it.
-    known_at : instant at which both were known.
+    known_at : instant at which both were known; of a revision, when they were restated.
     settled_at : instant of this row, by the database's clock.
     revision : 0 for the first outcome, then 1, 2, ... for restated ones.
     reason : why it was restated; None for the first.

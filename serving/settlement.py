@@ -46,13 +46,20 @@ class Settlement:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the market says of a forecast: the first label, and the same with closes as now."""
+    """What the market says of a forecast: the first label, and the same with closes as now.
+
+    Attributes
+    ----------
+    known_at : instant at which both closes of the first label were known.
+    stated_at : instant of the later of the two rows that the closes of now stand in.
+    """
 
     forecast_id: str
     label_end: date
     first: tuple[int, float, float]
     current: tuple[int, float, float]
     known_at: datetime
+    stated_at: datetime
 
 
 def settle(ledger: Ledger, market: Market, now: datetime | None = None) -> Settlement:
@@ -92,7 +99,9 @@ def _write(ledger: Ledger, news: Sequence[_Found]) -> list[dict[str, object]]:
         # Another settled meanwhile, perhaps.
         held = latest_outcomes(connection, [item.forecast_id for item in news])
         at = refuse_skew(connection, ledger.clock)
-        rows = [_row(item, held.get(item.forecast_id), at) for item in _news(held, news)]
+        rows = [
+            row for item in _news(held, news) for row in _rows(item, held.get(item.forecast_id), at)
+        ]
         append(connection, OUTCOMES, rows)
         crashpoint("settling")
     return rows
@@ -136,6 +145,8 @@ def _labels(
     known = np.where(labels.known_on == NEVER, end, labels.known_on)
     then = [close_as_known(prices, at, known) for at in (begin, end)]
     current = [close_as_known(prices, at, today) for at in (begin, end)]
+    latest = prices.groupby("date")["available_at"].max()
+    stated = [latest.reindex(pd.DatetimeIndex(at.astype("datetime64[us]"))) for at in (begin, end)]
     for i, (forecast, _) in enumerate(rows):
         if labels.known_on[i] == NEVER:
             continue
@@ -149,6 +160,7 @@ def _labels(
             (int(labels.outcome[i]), float(then[0][i]), float(then[1][i])),
             _outcome(float(current[0][i]), float(current[1][i]), threshold),
             min(at, instant.astimezone(UTC)),
+            max(one.iloc[i] for one in stated).to_pydatetime(),
         )
 
 
@@ -161,26 +173,55 @@ def _news(held: dict[str, Outcome], found: Iterable[_Found]) -> list[_Found]:
     return [
         item
         for item in found
-        if item.forecast_id not in held or held[item.forecast_id].outcome != item.current[0]
+        if item.forecast_id not in held
+        or _is_restated(item, held[item.forecast_id].outcome, held[item.forecast_id].known_at)
     ]
 
 
-def _row(item: _Found, held: Outcome | None, settled_at: datetime) -> dict[str, object]:
-    outcome, begin, end = item.first if held is None else item.current
-    reason = None
+def _is_restated(item: _Found, outcome: int, known_at: datetime) -> bool:
+    """Say whether the closes of now decide otherwise, and were stated after those that stand.
+
+    Who settles as of the past sees closes that have been restated since: these are no news.
+    """
+    return item.current[0] != outcome and item.stated_at > known_at
+
+
+def _rows(item: _Found, held: Outcome | None, settled_at: datetime) -> list[dict[str, object]]:
+    """Return the first outcome where there is none yet, and the revision where there is one."""
     if held is not None:
-        reason = (
-            f"closes restated: {held.begin_close!r} and {held.end_close!r} are now {begin!r} "
-            f"and {end!r}"
-        )
+        closes = (held.begin_close, held.end_close)
+        return [_revision(item, held.revision + 1, closes, settled_at)]
+    first = _row(item, 0, item.first, item.known_at, settled_at)
+    if not _is_restated(item, item.first[0], item.known_at):
+        return [first]
+    return [first, _revision(item, 1, item.first[1:], settled_at)]
+
+
+def _revision(
+    item: _Found, revision: int, before: tuple[float, float], settled_at: datetime
+) -> dict[str, object]:
+    _, begin, end = item.current
+    reason = f"closes restated: {before[0]!r} and {before[1]!r} are now {begin!r} and {end!r}"
+    return _row(item, revision, item.current, item.stated_at, settled_at, reason)
+
+
+def _row(
+    item: _Found,
+    revision: int,
+    label: tuple[int, float, float],
+    known_at: datetime,
+    settled_at: datetime,
+    reason: str | None = None,
+) -> dict[str, object]:
+    outcome, begin, end = label
     return {
         "forecast_id": item.forecast_id,
-        "revision": 0 if held is None else held.revision + 1,
+        "revision": revision,
         "outcome": outcome,
         "label_end": item.label_end,
         "begin_close": begin,
         "end_close": end,
-        "known_at": item.known_at,
+        "known_at": known_at,
         "settled_at": settled_at,
         "reason": reason,
     }

@@ -22,6 +22,8 @@ from serving.ledger import Ledger
 LEVEL = 0.95
 MNAT = 1000.0
 BINS = 10
+WAIT_DAYS = 7
+"""A day waits for a close that is missing until outcomes due so much later are there."""
 
 
 class _Frozen(BaseModel):
@@ -53,7 +55,7 @@ class Skill(_Frozen):
     Attributes
     ----------
     asset, horizon_days, threshold, version : of the group; None where it pools over all.
-    n : settled forecasts.
+    n : settled forecasts, of the days on which all that was issued is settled.
     effective_n : the number of them that do not overlap: days / h, whatever the number of assets.
     frequency : how often the event happened.
     log_loss, brier : means; ``base_rate_*`` those of the base rate given with each forecast.
@@ -98,7 +100,8 @@ class Verification(_Frozen):
     level : of the intervals.
     n_forecasts, n_settled, n_live : counts of the ledger, and of what is settled and live.
     cells : live skill of each asset x horizon x threshold.
-    pooled : live skill of each horizon x threshold over all assets, then of all.
+    pooled : live skill of each horizon x threshold over all assets, then of all; a group that no
+        day is complete of is left out.
     replayed : skill of what was made after the fact, by cell; no evidence.
     """
 
@@ -130,59 +133,94 @@ def verify_live(
     start, end : first and last as-of day.
     level : of the intervals, in (0, 1).
     """
-    counted, settled = ledger.settled(asset, horizon, start, end, version)
-    settled = each_question_once(settled)
-    live = settled[settled["live"]]
+    issued = ledger.issued(asset, horizon, start, end, version)
+    count, issued = len(issued), each_question_once(issued)
+    settled = issued[issued["outcome"].notna()]
+    live = issued[issued["live"]]
     return Verification(
         made_at=datetime.now(UTC),
         level=level,
-        n_forecasts=counted,
+        n_forecasts=count,
         n_settled=len(settled),
-        n_live=len(live),
+        n_live=int(settled["live"].sum()),
         cells=_by(live, ["asset", "horizon_days", "threshold"], version, level),
         pooled=(
             *_by(live, ["horizon_days", "threshold"], version, level),
-            *([skill_of(live, {"version": version}, level)] if len(live) else []),
+            *_by(live, [], version, level),
         ),
         replayed=_by(
-            settled[~settled["live"]], ["asset", "horizon_days", "threshold"], version, level
+            issued[~issued["live"]], ["asset", "horizon_days", "threshold"], version, level
         ),
     )
 
 
-def each_question_once(settled: pd.DataFrame) -> pd.DataFrame:
+def each_question_once(issued: pd.DataFrame) -> pd.DataFrame:
     """Keep the first answer to each question."""
-    return settled.sort_values("position").drop_duplicates(
+    return issued.sort_values("position").drop_duplicates(
         ["as_of", "asset", "horizon_days", "threshold"]
     )
+
+
+def complete_days(issued: pd.DataFrame) -> pd.DataFrame:
+    """Return the settled forecasts of a group, up to the first day that waits for an outcome.
+
+    A day's mean is over all that was issued on it, so that it never changes once it counts. A
+    question whose close is missing is passed over once outcomes due :data:`WAIT_DAYS` later
+    have been written, and stays so if its close comes after all.
+
+    Parameters
+    ----------
+    issued : as :meth:`Ledger.issued` gives them, each question once.
+    """
+    due = issued["as_of"].to_numpy("datetime64[D]") + issued["horizon_days"].to_numpy("m8[D]")
+    written = issued["settled_at"].to_numpy("datetime64[us]")
+    order = np.argsort(written, kind="stable")  # What is not settled, NaT, comes last.
+    order = order[: int((~np.isnat(written)).sum())]
+    ordered = written[order]
+    latest = np.maximum.accumulate(due[order])
+    # How many outcomes had been written before each; all of them before what still waits.
+    before = np.searchsorted(ordered, written, side="left")
+    before = np.where(np.isnat(written), len(order), before)
+    passed = np.zeros(len(issued), dtype=bool)
+    if len(order):
+        passed = (before > 0) & (latest[before - 1] >= due + np.timedelta64(WAIT_DAYS, "D"))
+    kept = issued[~passed]
+    waiting = kept.loc[kept["outcome"].isna(), "as_of"]
+    return kept if waiting.empty else kept[kept["as_of"] < waiting.min()]
 
 
 def _by(
     rows: pd.DataFrame, names: Sequence[str], version: int | None, level: float
 ) -> tuple[Skill, ...]:
+    """Return the skill of each group that a day is complete of; of all rows without names."""
+    if rows.empty:
+        return ()
     groups: Iterable[tuple[tuple[object, ...], pd.DataFrame]] = (
-        rows.groupby(list(names)) if len(rows) else ()
+        rows.groupby(list(names)) if names else [((), rows)]
     )
-    return tuple(
+    made = (
         skill_of(part, {**dict(zip(names, key, strict=True)), "version": version}, level)
         for key, part in groups
     )
+    return tuple(skill for skill in made if skill is not None)
 
 
-def skill_of(rows: pd.DataFrame, group: Mapping[str, Any], level: float = LEVEL) -> Skill:
-    """Return how the forecasts of a group did.
+def skill_of(issued: pd.DataFrame, group: Mapping[str, Any], level: float = LEVEL) -> Skill | None:
+    """Return how the forecasts of a group did, None before its first day is complete.
 
     Parameters
     ----------
-    rows : as :meth:`Ledger.settled` gives them, each question once; at least one.
+    issued : as :meth:`Ledger.issued` gives them, each question once; at least one.
     group : asset, horizon_days, threshold and version of the group; what is absent is pooled over.
     level : of the interval.
     """
     from models import brier_score, log_loss  # learners come with it, and take memory
 
-    longest = int(rows["horizon_days"].max())
-    # A day counts once its last outcome is due: the means of later days would still change.
-    rows = rows[rows["as_of"] <= rows.loc[rows["horizon_days"] == longest, "as_of"].max()]
+    # The longest ever issued, not the longest settled: the classes stand from the first day on.
+    longest = int(issued["horizon_days"].max())
+    rows = complete_days(issued)
+    if rows.empty:
+        return None
     outcome = rows["outcome"].to_numpy("float64")
     probability = rows["probability"].to_numpy("float64")
     base = rows["base_rate"].to_numpy("float64")

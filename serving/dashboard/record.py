@@ -79,7 +79,7 @@ def record_view(
     chosen : whose history is drawn; None where nothing was ever said.
     history : its latest forecasts, one a day, ascending.
     """
-    total = verification.pooled[-1] if verification.pooled else None
+    total = next((skill for skill in verification.pooled if skill.horizon_days is None), None)
     shown = [*verification.cells, *([total] if total else [])]
     axis = _gain_axis(shown or list(verification.replayed))
     drawn = _reliability_of(verification, chosen)

@@ -82,13 +82,19 @@ def skilful(days: int) -> pd.DataFrame:
             "base_rate": 0.5,
             "outcome": (random.random(days) < probability).astype(int),
             "live": True,
+            "settled_at": [
+                datetime(2023, 1, 3, tzinfo=UTC) + timedelta(days=i) for i in range(days)
+            ],
         }
     )
 
 
 def test_twins_of_a_skilful_champion_have_no_skill_and_stay_as_they_were_drawn() -> None:
     settled = skilful(1500)
-    assert skill_of(settled, {}).gain_lower > 0  # type: ignore[operator]
+    skill = skill_of(settled, {})
+    assert skill is not None
+    assert skill.gain_lower is not None
+    assert skill.gain_lower > 0
     twins = twins_of(settled)
     assert [twin.twin for twin in twins] == list(TWINS)
     for twin in twins:
@@ -144,11 +150,10 @@ def test_days_without_scores_are_a_lack_of_coverage(watched: tuple[Scorer, Marke
 
 
 def test_a_lost_calibration_is_an_alarm_that_asks_for_a_new_model(
-    watched: tuple[Scorer, Market], make_score: Make
+    bundle: ModelBundle, champion: Champion, ledger: Ledger, market: Market, make_score: Make
 ) -> None:
     from serving.monitoring_watch import _of_skill
 
-    scorer, market = watched
     # Nine in ten, said of days of which half rise: about twenty times in a row is enough.
     days = [date(2024, 1, 1) + timedelta(days=i) for i in range(60)]
     said = []
@@ -156,11 +161,18 @@ def test_a_lost_calibration_is_an_alarm_that_asks_for_a_new_model(
         issued = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
         score = make_score("ETH", 1, day.isoformat(), version=9, probability=0.9)
         said.append(score.model_copy(update={"issued_at": issued, "base_rate": 0.5}))
-    scorer.ledger.record(said)
-    settle(scorer.ledger, market, datetime(2024, 5, 16, 1, tzinfo=UTC))
-    alarms = _of_skill(verify_live(scorer.ledger), 2)
+    ledger.record(said)
+    settle(ledger, market, datetime(2024, 5, 16, 1, tzinfo=UTC))
+    alarms = _of_skill(verify_live(ledger), 2)
     assert [(alarm.name, alarm.retrain) for alarm in alarms][:1] == [("calibration", True)]
     assert "1 days: needed evidence against calibration of at most 40; found" in alarms[0].message
+    # Version 9 said so: where it speaks, it is to be replaced; where its successor does, not.
+    speaking = Scorer(bundle, replace(champion, version=9), ledger)
+    succeeding = Scorer(bundle, replace(champion, version=10), ledger)
+    said_of = [
+        {alarm.name for alarm in watch(s, market, DAY).alarms} for s in (speaking, succeeding)
+    ]
+    assert ["calibration" in names for names in said_of] == [True, False]
 
 
 def test_a_status_says_who_speaks_how_far_behind_and_what_broke(

@@ -104,6 +104,34 @@ def test_E02_the_same_outcome_twice_is_one_row_and_another_one_is_a_revision_wit
     assert ledger.verify() == 1
 
 
+def test_E02_settling_as_of_the_past_brings_no_restated_outcome_back(
+    engine: Engine, make_score: Make
+) -> None:
+    ledger = Ledger(engine)
+    ledger.record([make_score(horizon_days=1)])
+    rises = market_of([100.0, 101.0], restated={1: 99.5})
+    settle(ledger, rises, at(22))
+    # The close is stated anew on July 3 at nine.
+    for instant, revised in ((at(34), 1), (at(23), 0), (at(35), 0), (at(22), 0)):
+        assert settle(ledger, rises, instant) == Settlement(0, revised, 0)
+    assert rows(engine) == [(1, 0), (0, 1)]
+    (item,) = ledger.history()
+    assert item.outcome is not None
+    assert item.outcome.known_at == datetime(2024, 7, 3, 9, tzinfo=UTC)
+
+
+def test_E02_a_first_settlement_after_a_restatement_writes_both_rows_and_a_second_none(
+    engine: Engine, make_score: Make
+) -> None:
+    ledger = Ledger(engine)
+    ledger.record([make_score(horizon_days=1)])
+    rises = market_of([100.0, 101.0], restated={1: 99.5})
+    assert settle(ledger, rises, at(34)) == Settlement(1, 1, 0)
+    assert settle(ledger, rises, at(34)) == Settlement(0, 0, 0)
+    assert rows(engine) == [(1, 0), (0, 1)]
+    assert ledger.verify_outcomes() == 2
+
+
 @pytest.mark.parametrize("statement", ["UPDATE outcomes SET outcome = 1", "DELETE FROM outcomes"])
 def test_E01_the_database_refuses_to_change_an_outcome(
     engine: Engine, make_score: Make, statement: str

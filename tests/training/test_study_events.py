@@ -88,6 +88,10 @@ def test_returns_begin_at_the_close_of_the_day_and_end_with_the_horizon():
     # Within two days of 100 the most is 110; the close of the day itself does not count.
     assert np.expm1(largest_rise(level, 2))[0] == pytest.approx(0.1)
     assert np.expm1(largest_rise(level, 2))[1] == pytest.approx(120 / 110 - 1)
+    # A coin that ended has no rise: within two days of 1 there is no close.
+    ended = largest_rise(np.array([0.0, 1.0, np.nan, np.nan, np.nan]), 2)
+    assert ended[0] == 1.0
+    assert np.isnan(ended[1:]).all()
     about = window(level, [1], before=2, after=1)
     assert np.isnan(about[0, 0])
     assert np.expm1(about[0, 1:]).tolist() == pytest.approx([100 / 110 - 1, 0.0, 99 / 110 - 1])

@@ -117,7 +117,7 @@ def forward(level: np.ndarray, horizon_days: int) -> np.ndarray:
 def largest_rise(level: np.ndarray, horizon_days: int) -> np.ndarray:
     """Return (n,) the largest log rise within the days after each close.
 
-    NaN where the horizon is not over yet.
+    NaN where the horizon is not over yet, or holds no close.
 
     Examples
     --------
@@ -132,7 +132,9 @@ def largest_rise(level: np.ndarray, horizon_days: int) -> np.ndarray:
         return found
     filled = np.where(np.isnan(level), -np.inf, level)
     windows = np.lib.stride_tricks.sliding_window_view(filled[1:], horizon_days)
-    found[: n - horizon_days] = windows.max(axis=1) - level[: n - horizon_days]
+    highest = windows.max(axis=1)
+    highest = np.where(np.isneginf(highest), np.nan, highest)
+    found[: n - horizon_days] = highest - level[: n - horizon_days]
     return found
 
 
