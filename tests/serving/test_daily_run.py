@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+import riskon.champions
 import riskon.daily_run
 import riskon.train
 import serving.ledger
@@ -26,7 +27,7 @@ from riskon.settings import Settings
 from serving import Ledger, Score
 from serving.database import open_database
 from serving.monitoring_report import Alarm, WatchReport, last_report
-from serving.runs import RUNS, SILENT, Held, exclusive, last_run
+from serving.runs import RUNS, SILENT, STEPS, Held, exclusive, last_run
 from sources import DataUnavailableError
 from sources.errors import AlreadyRunningError, RefusedError, StaleDataError
 
@@ -455,6 +456,21 @@ def test_after_a_training_that_fails_the_next_run_rests_and_one_that_was_killed_
     changed, said = asked()
     assert changed == 0
     assert "but the last was on" in said
+    # Nor is a version promoted by who was taken over while it trained.
+
+    def overtaken(*_: object, **__: object) -> int:
+        with home.ledger.engine.begin() as connection:
+            connection.execute(RUNS.update().values(fence=RUNS.c.fence + 1))
+        return 2
+
+    monkeypatch.setattr(riskon.train, "train", overtaken)
+    promoted: list[object] = []
+    monkeypatch.setattr(riskon.champions, "promote", lambda *_, **__: promoted.append(1))
+    with home.ledger.engine.begin() as connection:
+        connection.execute(STEPS.update().values(finished_at=datetime(2024, 5, 1, tzinfo=UTC)))
+    with pytest.raises(AlreadyRunningError, match="passed on"):
+        asked()
+    assert promoted == []
     # While a job waits to be sent, no other is trained, however long.
     job = home.where.spool / "20240516T000000-aa"
     job.mkdir(parents=True)
