@@ -49,6 +49,7 @@ def daily(
 ) -> None:
     """Ingest, settle, score, watch, and retrain when due; safe to repeat.
 
+    Without --as-of the last bar has to be of the latest finished day, or the feed has stopped.
     Exit code 0 done, also where nothing changed; 1 another run goes, named; 3 data missing,
     stale or refused, all else done; 4 no champion; 5 integrity.
     """

@@ -6,6 +6,7 @@ that was killed is gone on with by the next.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -20,13 +21,14 @@ from riskon.services import open_scorer
 from riskon.settings import Settings
 from riskon.wiring import open_market
 from serving import Ledger, Score, Scorer, scorable_days
-from serving.monitoring_report import WatchReport, keep_report, last_report
+from serving.monitoring_report import Alarm, WatchReport, keep_report, last_report
 from serving.monitoring_watch import watch
 from serving.runs import DailyRun, Held, exclusive, last_run
+from serving.scorer import latest_finished_day
 from serving.settlement import settle
 from sources import Market, as_of_instant
 from sources.crashpoints import crashpoint
-from sources.errors import DataUnavailableError, RiskonError
+from sources.errors import DataUnavailableError, RiskonError, StaleDataError
 from sources.store import is_store
 
 LOCK = "daily.lock"
@@ -53,6 +55,19 @@ class Asked:
     catch_up: int = 30
     retrain: str = "auto"
     retrain_after: int = 92
+
+    @property
+    def words(self) -> str:
+        """What a run is asked for beside its day and market; only the same is gone on with."""
+        said = {
+            "as_of": None if self.as_of is None else self.as_of.isoformat(),
+            "ingest": self.ingest,
+            "source": None if self.source is None else str(self.source.resolve()),
+            "catch_up": self.catch_up,
+            "retrain": self.retrain,
+            "retrain_after": self.retrain_after,
+        }
+        return json.dumps(said)
 
 
 @dataclass
@@ -87,6 +102,14 @@ class Day:
         """Return the day to score."""
         return self.asked.as_of or scorable_days(self.opened(), self.now)[1]
 
+    def finished_day(self) -> date:
+        """Return the day that is looked at: the one asked for, else the latest finished one."""
+        return self.asked.as_of or latest_finished_day(self.now)
+
+    def behind(self) -> int:
+        """Return the days from the last bar to the finished day; 0 where a day is asked for."""
+        return max((self.finished_day() - self.last_day()).days, 0)
+
     def instant(self) -> datetime:
         """Return the instant of knowledge: T of the day asked for, else the present."""
         if self.asked.as_of is None:
@@ -106,16 +129,14 @@ def daily(where: Settings, asked: Asked, form: str) -> None:
     DataUnavailableError
         At the end, where data were missing, stale or refused; all else is done. Exit code 3.
     """
-    from serving.scorer import latest_finished_day
-
     root = asked.market or where.market_directory
     scorer = open_scorer(where)
     now = datetime.now(UTC)
     day = Day(where, asked, root, scorer, now)
     where.home.mkdir(parents=True, exist_ok=True)
     engine = scorer.ledger.engine
-    as_of = asked.as_of or latest_finished_day(now)
-    with exclusive(engine, where.home / LOCK, as_of, str(root.resolve())) as held:
+    market = str(root.resolve())
+    with exclusive(engine, where.home / LOCK, day.finished_day(), market, asked.words) as held:
         _steps(day, held)
     run = last_run(engine)
     assert run is not None
@@ -131,13 +152,16 @@ def _steps(day: Day, held: Held) -> None:
         if name in done:
             out.note(f"{name}: done by the run that was cut short")
             continue
-        changed, summary = step(day)
-        held.done(name, changed, summary)
+        # Whoever was taken over is not to train and promote what it could not note.
+        held.renew()
+        trouble = len(day.trouble)
+        changed, summary = step(day, held)
+        held.done(name, changed, summary, trouble=len(day.trouble) > trouble)
         out.note(f"{name}: {summary}")
         crashpoint(f"after_{name}")
 
 
-def _ingest(day: Day) -> tuple[int, str]:
+def _ingest(day: Day, _: Held) -> tuple[int, str]:
     asked = day.asked
     if asked.ingest == "none":
         what = "a store, but no source is named" if is_store(day.root) else "a plain directory"
@@ -168,14 +192,14 @@ def _batches(day: Day) -> int:
     return len(open_store(day.root, day.where).catalog.batches()) if is_store(day.root) else 0
 
 
-def _settle(day: Day) -> tuple[int, str]:
+def _settle(day: Day, _: Held) -> tuple[int, str]:
     made = settle(day.ledger, day.opened(), day.instant())
     changed = made.settled + made.revised
     said = f"{made.settled} outcome(s) settled, {made.revised} revised" if changed else "none due"
     return changed, said + (f", {made.waiting} wait for a close" if made.waiting else "")
 
 
-def _score(day: Day) -> tuple[int, str]:
+def _score(day: Day, _: Held) -> tuple[int, str]:
     last = day.last_day()
     before = day.ledger.counts()[0]
     silent: list[Score] = []
@@ -203,6 +227,14 @@ def _score(day: Day) -> tuple[int, str]:
             DataUnavailableError(f"no probability for {names}", source=silent[0].asset)
         )
         said += f", {len(silent)} abstained"
+    if age := day.behind():
+        day.trouble.append(
+            StaleDataError(
+                f"{day.root}, whose last bar is of {last}",
+                as_of=day.finished_day().isoformat(), age_days=age, limit_days=0,
+            )
+        )  # fmt: skip
+        said += f", {age} day(s) behind the finished day {day.finished_day()}"
     return changed, said
 
 
@@ -221,24 +253,32 @@ def missing_days(ledger: Ledger, last: date, catch_up: int) -> list[date]:
     return [day for day in every if day not in there]
 
 
-def _monitor(day: Day) -> tuple[int, str]:
-    report = watch(day.scorer, day.opened(), day.last_day(), day.asked.retrain_after)
+def _monitor(day: Day, _: Held) -> tuple[int, str]:
+    # As of the day that is over, and not of the last bar, whose inputs are as fresh as ever.
+    report = watch(day.scorer, day.opened(), day.finished_day(), day.asked.retrain_after)
+    if age := day.behind():
+        # Ages of inputs are told as of the last bar: those of a feed that stopped stay young.
+        message = f"prices: needed a bar of {day.finished_day()}; found the last {age} days before"
+        alarms = (Alarm(name="freshness", message=message), *report.alarms)
+        report = report.model_copy(update={"alarms": alarms})
     kept = keep_report(day.ledger.engine, report)
     count = len(report.alarms)
     said = f"{count} alarm(s): {', '.join(a.name for a in report.alarms)}" if count else "no alarm"
     return int(kept), said if kept else f"as before, {said}"
 
 
-def _retrain(day: Day) -> tuple[int, str]:
+def _retrain(day: Day, held: Held) -> tuple[int, str]:
     from riskon.retraining import retrain
 
+    if day.behind():
+        return 0, f"not on prices that end on {day.last_day()}"
     return retrain(
         day.where, day.root, day.scorer,
-        last_report(day.ledger.engine), mode=day.asked.retrain, as_of=day.asked.as_of,
+        last_report(day.ledger.engine), held, mode=day.asked.retrain, as_of=day.asked.as_of,
     )  # fmt: skip
 
 
-STEPS: dict[str, Callable[[Day], tuple[int, str]]] = {
+STEPS: dict[str, Callable[[Day, Held], tuple[int, str]]] = {
     "ingest": _ingest,
     "settle": _settle,
     "score": _score,
@@ -251,8 +291,6 @@ def show(run: DailyRun, report: WatchReport | None, form: str) -> None:
     """Print what a run did, and the alarms."""
     alarms = report.alarms if report is not None else ()
     if form == "json":
-        import json
-
         content = run.model_dump(mode="json") | {
             "changed": sum(step.changed for step in run.steps),
             "alarms": [alarm.model_dump(mode="json") for alarm in alarms],

@@ -18,8 +18,9 @@ from riskon.train import Asked
 from serving import Scorer
 from serving.database import reading
 from serving.monitoring_report import WatchReport
-from serving.runs import STEPS
+from serving.runs import STEPS, TRAINING, Held
 from sources.errors import PromotionRefusedError
+from training.spool import waiting
 
 REST_DAYS = 7
 """After a training, whatever came of it, none follows for so many days."""
@@ -42,6 +43,7 @@ def retrain(
     market: Path,
     scorer: Scorer,
     report: WatchReport | None,
+    held: Held,
     *,
     mode: str,
     as_of: date | None,
@@ -50,6 +52,8 @@ def retrain(
 
     Parameters
     ----------
+    held : run in which it happens; that a training begins is noted there, as one that fails is
+        followed by a rest too.
     mode : ``auto`` or ``never``.
     as_of : day that was asked for; a replay of the past trains nothing.
 
@@ -66,17 +70,27 @@ def retrain(
         return 0, f"asked for by {why}, but --retrain never"
     if as_of is not None:
         return 0, f"asked for by {why}, but not as of a day of the past"
-    last = last_training(scorer.ledger.engine)
+    if jobs := waiting(where.spool):
+        return 0, (
+            f"asked for by {why}, but {jobs[-1].name} waits in the spool: riskon sync, "
+            "then riskon promote"
+        )
+    last = last_training(scorer.ledger.engine, held)
     if last is not None and datetime.now(UTC) - last < timedelta(days=REST_DAYS):
         return 0, f"asked for by {why}, but the last was on {last:%Y-%m-%d}; again in {REST_DAYS} d"
-    return 1, _train_and_promote(where, market, scorer, why)
+    held.training(why)
+    return 1, _train_and_promote(where, market, scorer, held, why)
 
 
-def last_training(engine: Engine) -> datetime | None:
-    """Return when a daily run trained last, None before the first."""
+def last_training(engine: Engine, held: Held) -> datetime | None:
+    """Return when a daily run trained last, or began to; None before the first.
+
+    One that this run itself began was killed, and is begun again.
+    """
+    begun = (STEPS.c.step == TRAINING) & (STEPS.c.run != held.run)
     asked = (
         select(STEPS.c.finished_at)
-        .where(STEPS.c.step == "retrain", STEPS.c.changed == 1)
+        .where(begun | ((STEPS.c.step == "retrain") & (STEPS.c.changed == 1)))
         .order_by(STEPS.c.finished_at.desc())
         .limit(1)
     )
@@ -84,7 +98,7 @@ def last_training(engine: Engine) -> datetime | None:
         return connection.execute(asked).scalar_one_or_none()
 
 
-def _train_and_promote(where: Settings, market: Path, scorer: Scorer, why: str) -> str:
+def _train_and_promote(where: Settings, market: Path, scorer: Scorer, held: Held, why: str) -> str:
     from riskon.champions import promote
     from riskon.train import train
 
@@ -102,6 +116,7 @@ def _train_and_promote(where: Settings, market: Path, scorer: Scorer, why: str) 
         version = train(where, asked, None, None, "riskon", "table", None, spool=True)
         if version is None:
             return "trained; waits in the spool for the tracking server"
+        held.renew()  # Training takes long; whoever took over meanwhile decides.
         try:
             promote(where, version, f"riskon daily: {why}", override=False)
         except PromotionRefusedError as error:

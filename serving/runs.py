@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,12 @@ from sqlalchemy import (
 )
 
 from serving.database import Instant, database_now, metadata, reading, writing
-from sources.errors import AlreadyRunningError, DataUnavailableError, RiskonError
+from sources.errors import (
+    AlreadyRunningError,
+    DataUnavailableError,
+    RiskonError,
+    without_password,
+)
 
 RUNS = Table(
     "daily_runs",
@@ -65,6 +70,8 @@ FRESH = timedelta(hours=1)
 """Steps of a run that was killed are not done again for so long."""
 BEAT_SECONDS = 30.0
 STEP_NAMES = ("ingest", "settle", "score", "monitor", "retrain")
+ASKED, TRAINING, AGAIN = "asked", "training", "again:"
+"""Marks beside the steps of a run: its words; a training that began; a step that left trouble."""
 
 
 class StepDone(BaseModel):
@@ -109,7 +116,8 @@ class Held:
     Attributes
     ----------
     fence : grows with each holder.
-    steps : done by a holder that was killed a short while ago, which need not be done again.
+    steps : done by a holder that was killed a short while ago, which need not be done again: the
+        first ones, up to one that is not done, was done long ago, or left trouble.
     """
 
     engine: Engine
@@ -128,16 +136,28 @@ class Held:
         with writing(self.engine, LOCK) as connection:
             self._change(connection, heartbeat=database_now(connection))
 
-    def done(self, step: str, changed: int, summary: str) -> StepDone:
-        """Note that a step is done; raises as :meth:`renew`."""
+    def done(self, step: str, changed: int, summary: str, *, trouble: bool = False) -> StepDone:
+        """Note that a step is done; raises as :meth:`renew`.
+
+        Parameters
+        ----------
+        trouble : whether it found what the exit code is to say, so that whoever goes on with the
+            run does the step again, and finds it too.
+        """
         with writing(self.engine, LOCK) as connection:
             now = database_now(connection)
             self._change(connection, heartbeat=now)
             noted = StepDone(step=step, finished_at=now, changed=changed, summary=summary)
-            mine = (STEPS.c.run == self.run) & (STEPS.c.step == step)
-            connection.execute(STEPS.delete().where(mine))
-            connection.execute(STEPS.insert().values(run=self.run, **noted.model_dump()))
+            mark = (STEPS.c.run == self.run) & (STEPS.c.step == f"{AGAIN}{step}")
+            connection.execute(STEPS.delete().where(mark))
+            _note(connection, self.run, noted)
+            if trouble:
+                _note(connection, self.run, noted.model_copy(update={"step": f"{AGAIN}{step}"}))
         return noted
+
+    def training(self, why: str) -> None:
+        """Note that a training begins, which stays known whatever comes of it; raises as renew."""
+        self.done(TRAINING, 1, why)
 
     def finish(self, error: str | None) -> None:
         """End the run; raises as :meth:`renew`."""
@@ -155,15 +175,25 @@ class Held:
             )
 
 
+def _note(connection: Connection, run: int, noted: StepDone) -> None:
+    mine = (STEPS.c.run == run) & (STEPS.c.step == noted.step)
+    connection.execute(STEPS.delete().where(mine))
+    connection.execute(STEPS.insert().values(run=run, **noted.model_dump()))
+
+
 @contextmanager
-def exclusive(engine: Engine, lock: Path, as_of: date, market: str) -> Iterator[Held]:
+def exclusive(
+    engine: Engine, lock: Path, as_of: date, market: str, words: str = ""
+) -> Iterator[Held]:
     """Hold the one daily run; end it as done, or as failed with the error that leaves the block.
 
-    A run of the same day that was killed is gone on with, and one of another day closed.
+    A run of the same day, market and words that was killed or interrupted is gone on with, and
+    any other closed.
 
     Parameters
     ----------
     lock : file that keeps out the other processes of this machine, and dies with its holder.
+    words : the rest of what the run was asked for.
 
     Raises
     ------
@@ -177,23 +207,31 @@ def exclusive(engine: Engine, lock: Path, as_of: date, market: str) -> Iterator[
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
             raise AlreadyRunningError("daily run", holder or "another process") from None
-        held = _take(engine, f"{socket.gethostname()}:{lock.resolve()}"[:256], as_of, market)
+        held = _take(engine, f"{socket.gethostname()}:{lock.resolve()}"[:256], as_of, market, words)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{_me()}\n".encode(), 0)
         try:
             with _beating(held):
                 yield held
-        except RiskonError as error:
+        except Exception as error:  # any: a run that failed by itself must not look as if it ran
             # What went wrong is what the caller is to hear of; the lock ages by itself.
             with suppress(DataUnavailableError, AlreadyRunningError):
-                held.finish(str(error))
+                held.finish(_said(error))
             raise
         held.finish(None)
     finally:
         os.close(descriptor)
 
 
-def _take(engine: Engine, host: str, as_of: date, market: str) -> Held:
+def _said(error: Exception) -> str:
+    """Return one line on an error; those of others are told by their kind too."""
+    if isinstance(error, RiskonError):
+        return str(error)
+    text = without_password(" ".join(str(error).split()))
+    return f"{type(error).__name__}: {text}"[:1000]
+
+
+def _take(engine: Engine, host: str, as_of: date, market: str, words: str) -> Held:
     with writing(engine, LOCK) as connection:
         now = database_now(connection)
         newest = select(RUNS).order_by(RUNS.c.run.desc()).limit(1)
@@ -206,20 +244,35 @@ def _take(engine: Engine, host: str, as_of: date, market: str) -> Held:
                 raise AlreadyRunningError("daily run", last["holder"])
             number, fence = last["run"] + 1, last["fence"] + 1
         mine = {"fence": fence, "holder": _me(), "host": host, "heartbeat": now}
-        if last is not None and broken and (last["as_of"], last["market"]) == (as_of, market):
-            connection.execute(RUNS.update().where(RUNS.c.run == last["run"]).values(**mine))
-            steps = _run(connection, last).steps
-            fresh = tuple(step for step in steps if now - step.finished_at < FRESH)
-            return Held(engine, last["run"], fence, fresh)
         if last is not None and broken:
-            closed = {"state": "failed", "finished_at": now, "error": "cut short"}
+            marks = _noted(connection, last["run"])
+            asked = marks[ASKED].summary if ASKED in marks else ""
+            if (last["as_of"], last["market"], asked) == (as_of, market, words):
+                connection.execute(RUNS.update().where(RUNS.c.run == last["run"]).values(**mine))
+                return Held(engine, last["run"], fence, _kept(marks, now))
+            # With the new fence, its holder can write no step and no end any more.
+            closed = {"state": "failed", "finished_at": now, "error": "cut short", "fence": fence}
             connection.execute(RUNS.update().where(RUNS.c.run == last["run"]).values(**closed))
         connection.execute(
             RUNS.insert().values(
                 run=number, as_of=as_of, market=market, state="running", begun_at=now, **mine
             )
         )
+        if words:
+            asked_for = StepDone(step=ASKED, finished_at=now, changed=0, summary=words)
+            _note(connection, number, asked_for)
     return Held(engine, number, fence, ())
+
+
+def _kept(noted: Mapping[str, StepDone], now: datetime) -> tuple[StepDone, ...]:
+    """Return the first steps of a run, up to one that is missing, old, or left trouble."""
+    kept: list[StepDone] = []
+    for name in STEP_NAMES:
+        step = noted.get(name)
+        if step is None or now - step.finished_at >= FRESH or f"{AGAIN}{name}" in noted:
+            break
+        kept.append(step)
+    return tuple(kept)
 
 
 @contextmanager
@@ -256,12 +309,16 @@ def last_run(engine: Engine) -> DailyRun | None:
         return None if row is None else _run(connection, row)
 
 
-def _run(connection: Connection, row: Mapping[Any, Any]) -> DailyRun:
-    rows = connection.execute(select(STEPS).where(STEPS.c.run == row["run"])).mappings()
-    steps = {
-        step["step"]: StepDone(**{name: step[name] for name in StepDone.model_fields})
-        for step in rows
+def _noted(connection: Connection, run: int) -> dict[str, StepDone]:
+    """Return the steps and the marks of a run, by name."""
+    rows = connection.execute(select(STEPS).where(STEPS.c.run == run)).mappings()
+    return {
+        row["step"]: StepDone(**{name: row[name] for name in StepDone.model_fields}) for row in rows
     }
+
+
+def _run(connection: Connection, row: Mapping[Any, Any]) -> DailyRun:
+    steps = _noted(connection, row["run"])
     return DailyRun(
         **{name: row[name] for name in DailyRun.model_fields if name != "steps"},
         steps=tuple(steps[name] for name in STEP_NAMES if name in steps),

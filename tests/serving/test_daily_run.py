@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
+import riskon.champions
 import riskon.daily_run
 import riskon.train
 import serving.ledger
@@ -24,10 +26,10 @@ from riskon.services import open_scorer
 from riskon.settings import Settings
 from serving import Ledger, Score
 from serving.database import open_database
-from serving.monitoring_report import Alarm, last_report
-from serving.runs import RUNS, SILENT, exclusive, last_run
+from serving.monitoring_report import Alarm, WatchReport, last_report
+from serving.runs import RUNS, SILENT, STEPS, Held, exclusive, last_run
 from sources import DataUnavailableError
-from sources.errors import AlreadyRunningError, RefusedError
+from sources.errors import AlreadyRunningError, RefusedError, StaleDataError
 
 DAY = date(2024, 5, 15)
 
@@ -45,6 +47,9 @@ class Home:
 
     def daily(self, as_of: date = DAY, **words: object) -> None:
         daily(self.where, self.asked(as_of, **words), "json")
+
+    def held(self) -> AbstractContextManager[Held]:
+        return exclusive(self.ledger.engine, self.where.home / "lock", DAY, "market")
 
     def killed(self, as_of: date, point: str) -> None:
         """Run in a process of its own, which ends itself with SIGKILL at a point."""
@@ -228,6 +233,131 @@ def test_a_run_of_another_day_that_was_killed_is_closed(engine: Engine, tmp_path
     ]  # fmt: skip
 
 
+def test_the_holder_of_a_closed_run_can_write_no_step_and_no_end_any_more(
+    engine: Engine, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+
+    def sleep() -> None:
+        with exclusive(engine, here, DAY, "market") as asleep:
+            long_ago = datetime.now(UTC) - SILENT - timedelta(seconds=1)
+            with engine.begin() as connection:
+                connection.execute(RUNS.update().values(heartbeat=long_ago))
+            with exclusive(engine, there, date(2024, 5, 16), "market"):
+                for late in (asleep.renew, lambda: asleep.done("retrain", 1, "too late")):
+                    with pytest.raises(AlreadyRunningError):
+                        late()
+            # And the block that ends well is no end of the run.
+
+    with pytest.raises(AlreadyRunningError, match="fence 1 passed on to"):
+        sleep()
+    with engine.connect() as connection:
+        states = connection.execute(RUNS.select().order_by(RUNS.c.run)).mappings().all()
+    assert [(row["run"], row["state"], row["error"]) for row in states] == [
+        (1, "failed", "cut short"), (2, "done", None),
+    ]  # fmt: skip
+
+
+def test_a_holder_that_was_taken_over_does_not_begin_another_step(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def taken(name: str) -> None:
+        if name == "before_retrain":
+            with home.ledger.engine.begin() as connection:
+                connection.execute(RUNS.update().values(fence=RUNS.c.fence + 1))
+
+    monkeypatch.setattr(riskon.daily_run, "crashpoint", taken)
+    steps = riskon.daily_run.STEPS | {"retrain": lambda *_: begun.append(1) or (0, "")}
+    monkeypatch.setattr(riskon.daily_run, "STEPS", steps)
+    with pytest.raises(AlreadyRunningError, match="fence 1 passed on"):
+        home.daily()
+    assert begun == []
+
+
+def test_only_what_was_asked_in_the_same_words_is_gone_on_with_and_trouble_is_found_again(
+    engine: Engine, tmp_path: Path
+) -> None:
+    def cut(words: str, *, trouble: bool = False) -> list[str]:
+        """Return the steps that a run begins with; end it after three."""
+        with (
+            suppress(KeyboardInterrupt),
+            exclusive(engine, tmp_path / "lock", DAY, "market", words) as held,
+        ):
+            kept = [step.step for step in held.steps]
+            held.done("ingest", 0, "nothing")
+            held.done("settle", 0, "none", trouble=trouble)
+            held.done("score", 4, "scored")
+            raise KeyboardInterrupt
+        return kept
+
+    assert cut("--ingest none") == []
+    assert cut("--ingest none", trouble=True) == ["ingest", "settle", "score"]
+    # What settle left is to be found again, and what follows it built on that.
+    assert cut("--ingest none") == ["ingest"]
+    assert cut("--ingest none") == ["ingest", "settle", "score"]
+    assert cut("--ingest live") == []
+    assert Asked(ingest="live").words != Asked().words != Asked(as_of=DAY).words
+
+
+def test_a_run_that_fails_by_any_error_is_ended_as_failed_and_says_why(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        exclusive(engine, tmp_path / "lock", DAY, "market"),
+    ):
+        raise ZeroDivisionError("of postgresql://me:secret@host/db\nby 0")
+    run = last_run(engine)
+    assert run is not None
+    assert run.state == "failed"
+    assert run.error == "ZeroDivisionError: of postgresql://***@host/db by 0"
+
+
+def test_A30_a_feed_that_stopped_is_told_at_the_end_and_the_watch_looks_at_the_finished_day(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The market ends on 2024-06-20; the 22nd is over."""
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2024, 6, 23, 0, 10, tzinfo=tz)
+
+    monkeypatch.setattr(riskon.daily_run, "datetime", Later)
+    said = r"last bar is of 2024-06-20: stale as of 2024-06-22: needed at most 0 days old; found 2$"
+    asked = Asked(market=home.market)
+    for _ in range(2):
+        with pytest.raises(StaleDataError, match=said) as raised:
+            daily(home.where, asked, "json")
+        assert raised.value.exit_code == 3
+        assert "\n" not in str(raised.value)
+    first, second = (json.loads(text + "}") for text in capsys.readouterr().out.split("\n}\n")[:2])
+    # All else is done: four scores as of the last bar, and a report; and nothing twice.
+    assert [step["changed"] for step in first["steps"]] == [0, 0, 4, 1, 0]
+    assert (second["state"], second["changed"]) == ("done", 0)
+    report = last_report(home.ledger.engine)
+    assert report is not None
+    assert report.as_of == date(2024, 6, 22)
+    assert "freshness" in {alarm.name for alarm in report.alarms}
+    assert first["steps"][4]["summary"] == "not on prices that end on 2024-06-20"
+    # The day itself, where it is what is asked for, is whole.
+    daily(home.where, home.asked(date(2024, 6, 20)), "json")
+    # Interrupted after scoring, the run that goes on with it finds it again.
+
+    def stop(name: str) -> None:
+        if name == "after_monitor":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(riskon.daily_run, "crashpoint", stop)
+        with pytest.raises(KeyboardInterrupt):
+            daily(home.where, asked, "json")
+    with pytest.raises(StaleDataError, match=said):
+        daily(home.where, asked, "json")
+
+
 def test_where_a_score_is_withheld_all_else_is_done_and_the_run_says_so_at_its_end(
     home: Home, tmp_path: Path
 ) -> None:
@@ -271,10 +401,13 @@ def test_a_successor_is_trained_when_the_watch_asks_and_the_gate_decides(
     calls = []
     monkeypatch.setattr(riskon.train, "train", lambda *asked, **_: calls.append(asked) or 2)
 
-    def asked(mode: str = "auto", as_of: date | None = None) -> tuple[int, str]:
-        return retrain(home.where, home.market, scorer, due, mode=mode, as_of=as_of)
+    def asked(
+        mode: str = "auto", as_of: date | None = None, report: WatchReport = due
+    ) -> tuple[int, str]:
+        with home.held() as held:
+            return retrain(home.where, home.market, scorer, report, held, mode=mode, as_of=as_of)
 
-    assert retrain(home.where, home.market, scorer, report, mode="auto", as_of=None)[0] == 0
+    assert asked(report=report)[0] == 0
     assert asked("never") == (0, "asked for by age, but --retrain never")
     assert asked(as_of=DAY)[1].endswith("but not as of a day of the past")
     assert calls == []
@@ -287,9 +420,63 @@ def test_a_successor_is_trained_when_the_watch_asks_and_the_gate_decides(
     assert said.startswith("trained version 2; the champion stays: version 2 refused")
     assert open_scorer(home.where).model.version == 1
     # And not again tomorrow.
-    with exclusive(home.ledger.engine, home.where.home / "lock", DAY, "market") as held:
-        held.done("retrain", 1, said)
     assert "but the last was on" in asked()[1]
+    assert len(calls) == 1
+
+
+def test_after_a_training_that_fails_the_next_run_rests_and_one_that_was_killed_trains_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = open_scorer(home.where)
+    home.daily()
+    report = last_report(home.ledger.engine)
+    assert report is not None
+    due = report.model_copy(update={"alarms": (Alarm(name="age", message="old", retrain=True),)})
+    ends: list[BaseException] = [KeyboardInterrupt(), MemoryError("no room")]
+    calls = []
+
+    def fails(*asked: object, **_: object) -> int:
+        calls.append(asked)
+        raise ends[len(calls) - 1]
+
+    monkeypatch.setattr(riskon.train, "train", fails)
+
+    def asked() -> tuple[int, str]:
+        with home.held() as held:
+            return retrain(home.where, home.market, scorer, due, held, mode="auto", as_of=None)
+
+    with pytest.raises(KeyboardInterrupt):
+        asked()
+    with pytest.raises(MemoryError):  # The same run: it is gone on with.
+        asked()
+    run = last_run(home.ledger.engine)
+    assert run is not None
+    assert (run.run, run.state, run.error) == (2, "failed", "MemoryError: no room")
+    assert run.steps == ()  # A training that began is no step.
+    changed, said = asked()
+    assert changed == 0
+    assert "but the last was on" in said
+    # Nor is a version promoted by who was taken over while it trained.
+
+    def overtaken(*_: object, **__: object) -> int:
+        with home.ledger.engine.begin() as connection:
+            connection.execute(RUNS.update().values(fence=RUNS.c.fence + 1))
+        return 2
+
+    monkeypatch.setattr(riskon.train, "train", overtaken)
+    promoted: list[object] = []
+    monkeypatch.setattr(riskon.champions, "promote", lambda *_, **__: promoted.append(1))
+    with home.ledger.engine.begin() as connection:
+        connection.execute(STEPS.update().values(finished_at=datetime(2024, 5, 1, tzinfo=UTC)))
+    with pytest.raises(AlreadyRunningError, match="passed on"):
+        asked()
+    assert promoted == []
+    # While a job waits to be sent, no other is trained, however long.
+    job = home.where.spool / "20240516T000000-aa"
+    job.mkdir(parents=True)
+    (job / "record.json").write_text("{}")
+    assert "20240516T000000-aa waits in the spool: riskon sync" in asked()[1]
+    assert len(calls) == 2
 
 
 def test_a_source_without_its_directory_is_refused() -> None:
