@@ -139,9 +139,8 @@ class DailyScores:
                 if self._prepare is not None:
                     self._prepare()
                     self._prepare = None
-                champion = self.registry.champion()
-                self._take_over(champion, at_once=at_once)
-                end = self._record_end()
+                self._read_record()  # first: it goes on while a new champion is refused
+                self._take_over(self.registry.champion(), at_once=at_once)
             except RiskonError as error:
                 if str(error) != str(self.trouble):
                     stays = self._served and f"version {self._served.champion.version}"
@@ -152,9 +151,6 @@ class DailyScores:
                         self._speak_as(kept)
                 return
             self.trouble = None
-            if end != self.record_end and not self.reads_market:
-                self.generation += 1  # what is the latest day, and all of it, is the record's word
-            self.record_end = end
 
     def scores(
         self,
@@ -355,6 +351,12 @@ class DailyScores:
         if self._speaking is not None:
             self._speaking[1].close()
             self._speaking = None
+
+    def _read_record(self) -> None:
+        end = self._record_end()
+        if end != self.record_end and not self.reads_market:
+            self.generation += 1  # what is the latest day, and all of it, is the record's word
+        self.record_end = end
 
     def _record_end(self) -> tuple[int | None, int | None]:
         with reading(self.ledger.engine) as connection:

@@ -7,7 +7,7 @@ import json
 import pickle
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from sqlalchemy import text
 
 from models import ModelBundle
-from serving import Champion, DailyScores, Ledger, Registry
+from serving import Champion, DailyScores, Ledger, Registry, Score
 from serving.known_good import known_good
 from serving.probe import SpeakerProcess
 from serving.speaker import DirectoryReader, Places, Speaker
@@ -216,6 +216,26 @@ def test_a_new_version_that_cannot_be_loaded_leaves_the_old_one_speaking_d03_d04
     kept = known_good(registry.artifacts)
     assert kept is not None
     assert kept.version == 2
+
+
+def test_the_record_goes_on_while_a_new_version_is_refused_d03(
+    registry: Registry, make_score: Callable[..., Score]
+) -> None:
+    registry.promote(1, reason="first")
+    ledger = Ledger(registry.history.engine)
+    service = DailyScores(registry, ledger, clock=lambda: NOW)
+    service.refresh()
+    second = registry.promote(2, reason="better")
+    (registry.folder(second.digest) / "bundle.json").write_text("{}")
+    service.refresh()
+    assert service.stale
+    # What /v1/verification keeps holds until record_end changes; /v1/scores until generation does.
+    before = (service.record_end, service.generation)
+    ledger.record([make_score(digest=registry.champion().digest)])
+    service.refresh()
+    assert service.stale
+    assert service.record_end != before[0]
+    assert service.generation == before[1] + 1
 
 
 def test_the_last_good_version_speaks_where_the_champion_is_bad_from_the_start_d01(
