@@ -348,6 +348,26 @@ def test_other_sites_can_sign_nobody_in_or_out_and_a_browser_here_can(
         assert [headers["origin"] for headers in sent] == [ours, ours]
 
 
+def test_a_trusted_proxy_says_who_signs_in_and_that_it_is_over_https_and_no_other_does(
+    config: ServiceConfig,
+) -> None:
+    keys = scoped_keys(("open sesame",))
+    guarded = ServiceConfig(config.registry, config.ledger, clock=lambda: NOW, api_keys=keys)
+    form, https = {"key": "open sesame"}, {"x-forwarded-proto": "https"}
+    for trusted, believed in (("127.0.0.0/8", True), ("10.0.0.1", False), ("", False)):
+        with served(guarded, trusted_proxies=trusted) as client:
+            for one in range(21):  # twenty may be tried from an address
+                by = {**https, "x-forwarded-for": f"203.0.113.{one}"}
+                answer = client.post("/sign-in", data=form, headers=by)
+            assert answer.status_code == (303 if believed else 429), trusted
+            if believed:
+                assert "Secure" in answer.headers["set-cookie"]
+                for _ in range(20):  # what a client puts before its address buys no more tries
+                    by = {"x-forwarded-for": "198.51.100.1, 203.0.113.20"}
+                    answer = client.post("/sign-in", data=form, headers=by)
+                assert answer.status_code == 429
+
+
 def test_a_page_is_made_in_less_than_300_ms_once_warm(client: httpx.Client) -> None:
     def milliseconds(path: str) -> float:
         return float(client.get(path).elapsed.total_seconds() * 1000)
