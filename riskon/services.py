@@ -6,7 +6,7 @@ import ipaddress
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
@@ -132,6 +132,7 @@ def run_server(
     ------
     RefusedError
         On an address that others can reach, without keys; where the port is taken.
+        On an address that others can reach, without keys; of a proxy that is no address.
     """
     import uvicorn
 
@@ -151,6 +152,7 @@ def run_server(
         )
     if is_taken(host, port):
         raise RefusedError(f"--port {port}: needed a free port of {host}; found it taken")
+    forwarding = forwarding_options(where)
     hosts = _listed(where.allowed_hosts)
     os.environ["RISKON_MARKET_SERVED"] = str(directory) if directory.is_dir() else ""
     os.environ["RISKON_ALLOWED_HOSTS"] = ",".join(hosts if host in hosts else (*hosts, host))
@@ -170,12 +172,31 @@ def run_server(
             log_config=None,
             access_log=False,
             server_header=False,
-            # X-Forwarded-For can say anything.
-            proxy_headers=False,
+            **forwarding,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=GRACE_SECONDS,
             backlog=1024,
         )
+
+
+def forwarding_options(where: Settings) -> dict[str, Any]:
+    """Return whom uvicorn believes when it says who asked, and over what: no one by default.
+
+    Raises
+    ------
+    RefusedError
+        If one of them is no address or network; a name or ``*`` would trust who is not meant.
+    """
+    trusted = _listed(where.trusted_proxies)
+    for proxy in trusted:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise RefusedError(
+                f"RISKON_TRUSTED_PROXIES: needed addresses or networks such as 172.18.0.0/16; "
+                f"found {proxy!r}"
+            ) from error
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": list(trusted)}
 
 
 def app_from_environment() -> FastAPI:

@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     funds: dict[str, dict[Literal["history", "holdings"], str]] = {}
     """Funds beside those known, as JSON: ``{"IBIT": {"history": URL, "holdings": URL}}``."""
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
+    trusted_proxies: str = ""
+    """Comma-separated addresses and networks whose ``X-Forwarded-For`` and ``-Proto`` count."""
     version_policy: Literal["warn", "refuse"] = "warn"
     """What becomes of a version that was trained with other libraries than serve it."""
     yahoo_url: str | None = None

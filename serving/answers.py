@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel
 
@@ -71,13 +71,19 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """The service can score; how old its model is, and the last day that is on record."""
+    """The service can score; how old its model is, and the last day that is on record.
+
+    ``inputs`` says whether what that day was scored from could speak for the last finished day;
+    ``stale_inputs`` names what could not. ``unknown`` where nothing is on record.
+    """
 
     status: str
     version: int
     stale: bool
     model_age_days: int
     latest_as_of: date | None
+    inputs: Literal["fresh", "stale", "unknown"]
+    stale_inputs: tuple[str, ...]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

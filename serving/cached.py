@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from starlette.responses import Response
 
@@ -47,6 +48,7 @@ class Answers:
         self.stamp = stamp
         self._stamped: object = None
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
+        self._putting = Lock()
 
     def get(self, query: bytes) -> Kept | None:
         """Return a kept answer that still holds."""
@@ -56,13 +58,15 @@ class Answers:
 
     def put(self, query: bytes, kept: Kept, stamp: object) -> None:
         """Keep an answer that was begun under a stamp, if that is still the one."""
-        if stamp != self.stamp():
-            return
-        if stamp != self._stamped:
-            self._kept, self._stamped = OrderedDict(), stamp
-        self._kept[query] = kept
-        while len(self._kept) > MOST_ANSWERS:
-            self._kept.popitem(last=False)
+        # One at a time: an answer must not land among those of a stamp that came meanwhile.
+        with self._putting:
+            if stamp != self.stamp():
+                return
+            if stamp != self._stamped:
+                self._kept, self._stamped = OrderedDict(), stamp
+            self._kept[query] = kept
+            while len(self._kept) > MOST_ANSWERS:
+                self._kept.popitem(last=False)
 
 
 def _names(header: str, etag: str) -> bool:

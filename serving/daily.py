@@ -15,11 +15,12 @@ from sqlalchemy import func, select
 
 from serving.champions import Champion
 from serving.database import reading
+from serving.freshness import stale_by
 from serving.head import Head, Question, read_head
 from serving.known_good import keep_known_good, known_good
 from serving.ledger import FORECASTS, Ledger
 from serving.outcomes import OUTCOMES
-from serving.probe import SpeakerProcess
+from serving.probe import CLOSE_SECONDS, SpeakerProcess
 from serving.registry import Registry
 from serving.score import Score, ScoringModel
 from serving.scorer import Fallback, latest_finished_day, recorded, scoring_model, utc_now
@@ -88,6 +89,8 @@ class DailyScores:
         """Counts up when another version or another day is the answer; a day on record stands."""
         self.record_end: object = None
         """The last forecast and the last outcome on record."""
+        self.latest_issued: tuple[Score, ...] = ()
+        """The forecasts of the latest day on record."""
         self._prepare = prepare
         self._served: Served | None = None
         self._speaking: tuple[Champion, Speaking] | None = None
@@ -112,6 +115,10 @@ class DailyScores:
     def stale(self) -> bool:
         """Whether who speaks here may not be the champion: it was not found out, or not loaded."""
         return self.trouble is not None
+
+    def stale_inputs(self) -> tuple[str, ...]:
+        """Name the inputs of the latest scores that are too old for the last finished day."""
+        return stale_by(self.latest_issued, latest_finished_day(self.clock()))
 
     def served(self) -> Served:
         """Return the version that speaks, found out first where nobody spoke yet.
@@ -139,9 +146,8 @@ class DailyScores:
                 if self._prepare is not None:
                     self._prepare()
                     self._prepare = None
-                champion = self.registry.champion()
-                self._take_over(champion, at_once=at_once)
-                end = self._record_end()
+                self._read_record()  # first: it goes on while a new champion is refused
+                self._take_over(self.registry.champion(), at_once=at_once)
             except RiskonError as error:
                 if str(error) != str(self.trouble):
                     stays = self._served and f"version {self._served.champion.version}"
@@ -152,9 +158,6 @@ class DailyScores:
                         self._speak_as(kept)
                 return
             self.trouble = None
-            if end != self.record_end and not self.reads_market:
-                self.generation += 1  # what is the latest day, and all of it, is the record's word
-            self.record_end = end
 
     def scores(
         self,
@@ -249,7 +252,10 @@ class DailyScores:
 
         def follow() -> None:
             while True:
-                self._follow(precompute=precompute)
+                try:
+                    self._follow(precompute=precompute)
+                except Exception:  # without this thread no champion takes over; the log says why
+                    logger.exception("the champion could not be followed; it is tried again")
                 if self._stop.wait(poll_seconds):
                     return
 
@@ -259,10 +265,14 @@ class DailyScores:
         return thread
 
     def close(self) -> None:
-        """Stop watching, and end the scoring process."""
+        """Stop watching, and end the scoring process; what it works on has seconds to finish."""
         self._stop.set()
-        with self._scoring:
+        idle = self._scoring.acquire(timeout=CLOSE_SECONDS)
+        try:
             self._let_go()
+        finally:
+            if idle:
+                self._scoring.release()
 
     def _follow(self, *, precompute: bool) -> None:
         self.refresh()
@@ -355,6 +365,14 @@ class DailyScores:
         if self._speaking is not None:
             self._speaking[1].close()
             self._speaking = None
+
+    def _read_record(self) -> None:
+        end = self._record_end()
+        if end != self.record_end and not self.reads_market:
+            self.generation += 1  # what is the latest day, and all of it, is the record's word
+        if end != self.record_end:
+            self.latest_issued = self.ledger.find()
+        self.record_end = end
 
     def _record_end(self) -> tuple[int | None, int | None]:
         with reading(self.ledger.engine) as connection:

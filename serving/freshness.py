@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 import numpy as np
 
 from features import REGISTRY, Dataset, Input
+from serving.score import Score
 from sources.publication import PUBLICATIONS, publication
 
 STALE_AFTER_DAYS = {
@@ -27,6 +29,20 @@ def stale_inputs(inputs: Iterable[Input], crypto: Iterable[str]) -> tuple[str, .
         if read.age_days > limit:
             found.append(f"{read.name} is {read.age_days:.1f} days old, limit {limit:g}")
     return tuple(found)
+
+
+def stale_by(scores: Iterable[Score], day: date) -> tuple[str, ...]:
+    """Name the inputs of scores that are too old to speak for a later day, unless read again."""
+    scores = tuple(scores)
+    universe = {f"prices/{score.asset}" for score in scores}
+    found: dict[str, None] = {}
+    for score in scores:
+        for read in score.data.inputs:
+            folder, _, series = read.name.partition("/")
+            declared = publication(folder, series, is_crypto=read.name in universe)
+            if read.age_days + (day - score.as_of).days > declared.stale_after_days:
+                found[read.name] = None
+    return tuple(sorted(found))
 
 
 def stale_groups(dataset: Dataset, row: int, asset: str) -> tuple[str, ...]:

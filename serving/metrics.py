@@ -51,6 +51,9 @@ class Metrics:
         self.model_age = self._gauge(
             "riskon_model_age_days", "Days since the last that the model learned from."
         )
+        self.stale_inputs = self._gauge(
+            "riskon_stale_inputs", "Inputs of the latest scores on record that are too old by now."
+        )
         self._pairs: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _gauge(self, name: str, said: str) -> Gauge:
@@ -71,6 +74,7 @@ class Metrics:
         speaks = service.speaks
         self.ready.set(speaks is not None)
         self.stale.set(service.stale)
+        self.stale_inputs.set(len(service.stale_inputs()))
         if speaks is not None:
             self.version.set(speaks.champion.version)
             self.model_age.set(

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 120.0
 """To load a version, or to read a market of years and score a day."""
 
+CLOSE_SECONDS = 3.0
+"""For what is being said when its process is to end; well within what a service manager grants."""
+
 
 class SpeakerProcess:
     """A speaker in a process of its own, one question at a time; safe to share between threads.
@@ -94,9 +97,17 @@ class SpeakerProcess:
         return answer
 
     def close(self) -> None:
-        """End the process, once it has said what it is saying."""
-        with self._turn:
+        """End the process, once it has said what it is saying or has had its time for it.
+
+        Whoever still waits for an answer gets :class:`DataUnavailableError`.
+        """
+        if not self._turn.acquire(timeout=CLOSE_SECONDS):
+            self._process.kill()  # who waits reads the end of the pipe, and tidies up
+            return
+        try:
             self._end()
+        finally:
+            self._turn.release()
 
     def _end(self) -> None:
         self._pipe.close()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy import func, select
 
 from serving.answers import Live, ModelInfo, Ready, problems
 from serving.champions import Champion
 from serving.daily import DailyScores
-from serving.database import reading
 from serving.head import Head, read_head
 from serving.keys import KeyRing, require_key
-from serving.ledger import FORECASTS
 from serving.metrics import Metrics
 from serving.problems import ProblemError
 from serving.questions import ModelQuery, NoQuery, instant_of
@@ -57,18 +53,22 @@ def health_router(service: DailyScores, metrics: Metrics) -> APIRouter:
 
     @router.get("/health/ready", responses=problems(503))
     def ready(_: Annotated[NoQuery, Query()]) -> Ready:
-        """Say that the database answers and a version speaks, how old it is, and what it said."""
+        """Say that the database answers, a version speaks, and how old it and its inputs are."""
         service.refresh()
         trouble = service.trouble
         served = service.served()
         if isinstance(trouble, DataUnavailableError) and trouble.source == "database":
             raise trouble
+        issued, old = service.latest_issued, service.stale_inputs()
         return Ready(
             status="ready",
             version=served.champion.version,
             stale=service.stale,
             model_age_days=_age(service, served.head),
-            latest_as_of=_latest(service),
+            latest_as_of=issued[0].as_of if issued else None,
+            # Said, not refused: a demo or a history is meant to be old, and serves all the same.
+            inputs="unknown" if not issued else "stale" if old else "fresh",
+            stale_inputs=old,
         )
 
     @router.get(
@@ -110,9 +110,3 @@ def _info(service: DailyScores, champion: Champion, head: Head, *, stale: bool) 
 
 def _age(service: DailyScores, head: Head) -> int:
     return (latest_finished_day(service.clock()) - head.trained_through).days
-
-
-def _latest(service: DailyScores) -> date | None:
-    with reading(service.ledger.engine) as connection:
-        last: date | None = connection.execute(select(func.max(FORECASTS.c.as_of))).scalar_one()
-    return last

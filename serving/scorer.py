@@ -258,10 +258,9 @@ class Scorer:
         lacking = [asset for asset in self.bundle.pool if asset not in cut.crypto]
         if lacking:
             raise DataUnavailableError(
-                f"{cut.name}: needed prices of {', '.join(lacking)}, which the model pools its "
-                f"evidence over; found those of {', '.join(cut.crypto) or 'no asset'}",
-                source=f"prices/{lacking[0]}",
-                as_of=day.isoformat(),
+                f"{cut.name}, as of {day}: needed prices of {', '.join(lacking)}, which the model "
+                f"pools its evidence over; found those of {', '.join(cut.crypto) or 'no asset'}",
+                source=f"prices/{lacking[0]}",  # no as_of: no other day would help who asked
             )
         present = [a for a in needed if (cut.prices[a]["date"] == as_of).any()]
         dataset = build_dataset(cut, self.bundle.pool, self.bundle.config.features)

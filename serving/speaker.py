@@ -97,7 +97,7 @@ class Speaking(Protocol):
         """Call a method of the speaker by its name."""
 
     def close(self) -> None:
-        """Let go of it; what it is saying is finished first."""
+        """Let go of it; what it is saying is finished first, if that takes seconds."""
 
 
 class Speaker:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import httpx
 import uvicorn
 
+from riskon.services import forwarding_options
+from riskon.settings import Settings
 from serving.api import ServiceConfig, create_app
 from serving.protocol import HEADER_BYTES, PunctualProtocol
 
@@ -18,9 +20,13 @@ POLL = 0.05
 
 @contextmanager
 def served(
-    config: ServiceConfig, protocol: type[PunctualProtocol] = PunctualProtocol
+    config: ServiceConfig,
+    protocol: type[PunctualProtocol] = PunctualProtocol,
+    *,
+    trusted_proxies: str = "",
 ) -> Iterator[httpx.Client]:
     """Serve in a thread of this process; yield a client."""
+    forwarding = forwarding_options(Settings(trusted_proxies=trusted_proxies))
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(config),
@@ -30,7 +36,7 @@ def served(
             ws="none",
             http=protocol,
             h11_max_incomplete_event_size=HEADER_BYTES,
-            proxy_headers=False,
+            **forwarding,
         )
     )
     thread = threading.Thread(target=server.run)

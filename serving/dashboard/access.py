@@ -90,6 +90,21 @@ def local_path(text: str) -> str:
     return text if ours and "\\" not in text else "/"
 
 
+def from_elsewhere(request: Request) -> bool:
+    """Say whether another site's page made a browser send a request.
+
+    ``Sec-Fetch-Site`` is the browser's own word, which holds behind a proxy that changes ``Host``
+    too; browsers send it over https and on loopback, and ``Origin`` with every form. Who sends
+    neither is no browser, and carries no one's cookie.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    # Without the scheme: it is http here where a proxy ends TLS.
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host")
+
+
 async def sign_in_form(request: Request) -> tuple[str, str]:
     """Return the key and the path of a sign-in form; empty where it is none."""
     body = b""

@@ -14,6 +14,8 @@ from fastapi.responses import Response
 
 OURS = Path(__file__).parent / "static"
 
+PLOTLY = "plotly.js"
+
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -30,19 +32,29 @@ class Asset:
     digest: str
 
 
+@cache
+def names() -> frozenset[str]:
+    """Return the names of all files; what is not among them is asked of no disk, nor kept."""
+    ours = (path.name for path in OURS.iterdir() if path.suffix in TYPES and path.is_file())
+    return frozenset((PLOTLY, *ours))
+
+
 def _path(name: str) -> Path | None:
-    if name == "plotly.js":
+    if name == PLOTLY:
         # Found without being imported, which would take a hundred times the file's memory.
         spec = find_spec("plotly")
         found = Path(spec.origin or "").parent / "package_data" / "plotly.min.js" if spec else None
         return found if found is not None and found.is_file() else None
-    path = OURS / name
-    return path if path.parent == OURS and path.suffix in TYPES and path.is_file() else None
+    return OURS / name
+
+
+def asset(name: str) -> Asset | None:
+    """Return a file of the pages; None where there is none of that name."""
+    return _packed(name) if name in names() else None
 
 
 @cache
-def asset(name: str) -> Asset | None:
-    """Return a file of the pages; None where there is none of that name."""
+def _packed(name: str) -> Asset | None:
     path = _path(name)
     if path is None:
         return None
@@ -57,7 +69,7 @@ def asset(name: str) -> Asset | None:
 @cache
 def asset_url(name: str) -> str:
     """Return where a file is, with what it is in its address; plotly's is not read for that."""
-    if name == "plotly.js":
+    if name == PLOTLY:
         path = _path(name)
         mark = "none" if path is None else f"{path.stat().st_size:x}"
     else:

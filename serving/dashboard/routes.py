@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from serving.dashboard.access import Access, local_path, sign_in_form
+from serving.dashboard.access import Access, from_elsewhere, local_path, sign_in_form
 from serving.dashboard.assets import asset_response
 from serving.dashboard.contents import Content, Contents, Refusal, refusal_of
 from serving.dashboard.pages import page, rendered
@@ -86,22 +86,33 @@ def sign_in_router(service: Scores, access: Access) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     tries = TokenBuckets(SIGN_INS_PER_MINUTE / 60, SIGN_INS_PER_MINUTE)
 
+    def refused(status: int, heading: str, said: str) -> Response:
+        common = {"path": "/sign-in", "guarded": access.guarded}
+        refusal = Refusal(status, heading, said)
+        return page(rendered("message.html", **common, refusal=refusal), status)
+
+    def refused_from_elsewhere() -> Response:
+        return refused(403, "Sent from another site", "Sign in or out on a page of this service.")
+
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
-        common = {"path": "/sign-in", "guarded": access.guarded}
+        if from_elsewhere(request):
+            return refused_from_elsewhere()
         if tries.wait(address_of(request.scope)) > 0:
-            refusal = Refusal(429, "Too many tries", "Wait a minute, then sign in again.")
-            return page(rendered("message.html", **common, refusal=refusal), 429)
+            return refused(429, "Too many tries", "Wait a minute, then sign in again.")
         key, back = await sign_in_form(request)
         known = access.known(key)
         if known is None:
+            common = {"path": "/sign-in", "guarded": access.guarded}
             return page(rendered("sign_in.html", **common, back=back, wrong=True), 403)
         answer = RedirectResponse(back, 303)
         access.sign(answer, known, service.clock(), secure=request.url.scheme == "https")
         return answer
 
     @router.post("/sign-out")
-    def sign_out() -> Response:
+    def sign_out(request: Request) -> Response:
+        if from_elsewhere(request):
+            return refused_from_elsewhere()
         answer = RedirectResponse("/", 303)
         access.forget(answer)
         return answer

@@ -202,6 +202,25 @@ def test_live_is_not_ready_before_there_is_a_champion_d02(registry: Registry) ->
         assert (ready["status"], ready["version"], ready["stale"]) == ("ready", 1, False)
 
 
+def test_ready_says_which_inputs_are_stale_and_stays_ready(
+    config: ServiceConfig, make_score: Callable[..., Score]
+) -> None:
+    # The input was a seventh of a day old at the end of 20 June, the last finished day of the 21st;
+    # prices of crypto may be one day old, so at the end of the 21st (1.14 days) it speaks no more.
+    told = []
+    for day in (21, 22):
+        now = datetime(2024, 6, day, 12, tzinfo=UTC)
+        with served(replace(config, clock=lambda now=now: now)) as client:
+            if day == 21:
+                assert client.get("/health/ready").json()["inputs"] == "unknown"
+                config.ledger.record([make_score(digest=config.registry.champion().digest)])
+            answer = client.get("/health/ready")
+            assert (answer.status_code, answer.json()["latest_as_of"]) == (200, "2024-06-20")
+            told.append((answer.json()["inputs"], answer.json()["stale_inputs"]))
+            assert f"riskon_stale_inputs {float(day == 22)}" in client.get("/metrics").text
+    assert told == [("fresh", []), ("stale", ["prices/BTC"])]
+
+
 def test_a_database_that_is_down_is_503_without_its_address_d23(
     config: ServiceConfig, tmp_path: Path
 ) -> None:

@@ -259,6 +259,19 @@ def test_files_are_kept_for_a_year_by_their_content_and_nothing_else_is_served(
         assert client.get(f"/static/{name}").status_code == 404
 
 
+def test_names_of_files_that_are_none_leave_nothing_behind_however_long_they_are(
+    client: httpx.Client,
+) -> None:
+    from serving.dashboard import assets
+
+    ask(client, "/static/riskon.css")
+    caches = [found for found in vars(assets).values() if hasattr(found, "cache_info")]
+    held = sum(found.cache_info().currsize for found in caches)
+    for name in (*(f"{number}.css" for number in range(20)), f"{'a' * 300}.css"):
+        assert client.get(f"/static/{name}").status_code == 404, name
+    assert sum(found.cache_info().currsize for found in caches) == held
+
+
 def test_with_keys_a_page_needs_one_and_gives_a_cookie_for_it_that_scripts_cannot_read(
     config: ServiceConfig,
 ) -> None:
@@ -299,6 +312,60 @@ def test_with_keys_a_page_needs_one_and_gives_a_cookie_for_it_that_scripts_canno
     ) as client:
         answer = client.get("/model", headers={"cookie": f"{COOKIE}={cookie}"})
         assert answer.status_code == 401
+
+
+def test_other_sites_can_sign_nobody_in_or_out_and_a_browser_here_can(
+    config: ServiceConfig, browser: Browser
+) -> None:
+    keys = scoped_keys(("open sesame",))
+    guarded = ServiceConfig(config.registry, config.ledger, clock=lambda: NOW, api_keys=keys)
+    with served(guarded) as client:
+        form = {"key": "open sesame", "next": "/model"}
+        ours = str(client.base_url)
+        assert client.post("/sign-in", data=form, headers={"origin": ours}).status_code == 303
+        for path in ("/sign-in", "/sign-out"):
+            for forged in (
+                {"origin": "https://evil.example"},
+                {"origin": f"https://evil.example/{ours}"},
+                {"origin": "null"},
+                {"sec-fetch-site": "cross-site", "origin": ours},
+                {"sec-fetch-site": "same-site"},
+            ):
+                answer = client.post(path, data=form, headers=forged)
+                assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), forged
+        context = browser.new_context()
+        page = context.new_page()
+        sent: list[dict[str, str]] = []
+        page.on("request", lambda r: sent.append(r.all_headers()) if r.method == "POST" else None)
+        page.goto(f"{ours}/model")
+        page.get_by_label("API key").fill("open sesame")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("API key").wait_for(timeout=5000)
+        assert context.cookies() == []
+        context.close()
+        # Where it sends no Sec-Fetch-Site, over http in a house's net, its Origin has to do.
+        assert [headers["origin"] for headers in sent] == [ours, ours]
+
+
+def test_a_trusted_proxy_says_who_signs_in_and_that_it_is_over_https_and_no_other_does(
+    config: ServiceConfig,
+) -> None:
+    keys = scoped_keys(("open sesame",))
+    guarded = ServiceConfig(config.registry, config.ledger, clock=lambda: NOW, api_keys=keys)
+    form, https = {"key": "open sesame"}, {"x-forwarded-proto": "https"}
+    for trusted, believed in (("127.0.0.0/8", True), ("10.0.0.1", False), ("", False)):
+        with served(guarded, trusted_proxies=trusted) as client:
+            for one in range(21):  # twenty may be tried from an address
+                by = {**https, "x-forwarded-for": f"203.0.113.{one}"}
+                answer = client.post("/sign-in", data=form, headers=by)
+            assert answer.status_code == (303 if believed else 429), trusted
+            if believed:
+                assert "Secure" in answer.headers["set-cookie"]
+                for _ in range(20):  # what a client puts before its address buys no more tries
+                    by = {"x-forwarded-for": "198.51.100.1, 203.0.113.20"}
+                    answer = client.post("/sign-in", data=form, headers=by)
+                assert answer.status_code == 429
 
 
 def test_a_page_is_made_in_less_than_300_ms_once_warm(client: httpx.Client) -> None:

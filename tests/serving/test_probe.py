@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import random
 import shutil
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from listening import until
 from mlflow import MlflowClient
 from sqlalchemy import text
 
 from models import ModelBundle
-from serving import Champion, DailyScores, Ledger, Registry
+from serving import Champion, DailyScores, Ledger, Registry, Score
 from serving.known_good import known_good
 from serving.probe import SpeakerProcess
 from serving.speaker import DirectoryReader, Places, Speaker
@@ -80,6 +85,51 @@ def test_a_process_scores_as_this_one_does_to_the_bit(
     assert here.ask("score", DAY, (), (), NOW) == there
     with pytest.raises(DataUnavailableError, match="needed a finished day"):
         process.ask("score", date(2030, 1, 1), (), (), NOW)
+
+
+def test_a_service_that_ends_waits_seconds_for_its_scorer_and_who_asked_is_told(
+    shared_registry: Registry, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("serving.daily", "serving.probe"):
+        monkeypatch.setattr(f"{module}.CLOSE_SECONDS", 0.2)
+    ledger = Ledger(shared_registry.history.engine)
+    service = DailyScores(shared_registry, ledger, clock=lambda: NOW)
+    hung = SpeakerProcess(places)
+    assert hung.pid is not None
+    os.kill(hung.pid, signal.SIGSTOP)  # it will not answer
+    service._speaking = (service.served().champion, hung)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.verification)
+        while not service._scoring.locked():
+            time.sleep(0.01)
+        begun = time.monotonic()
+        service.close()
+        with pytest.raises(DataUnavailableError, match="its process ended, exit code -9"):
+            asked.result(10)
+        assert time.monotonic() - begun < 5  # not the 120 s of an answer
+    assert not hung.alive
+
+
+def test_what_nobody_foresaw_does_not_end_the_thread_that_follows_the_champion(
+    shared_registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = DailyScores(shared_registry, Ledger(shared_registry.history.engine))
+    read, tries = Registry.champion, list[int]()
+
+    def unlucky(registry: Registry) -> Champion:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ZeroDivisionError
+        return read(registry)
+
+    monkeypatch.setattr(Registry, "champion", unlucky)
+    thread = service.watch(0.01)
+    try:
+        until(lambda: service.speaks is not None or not thread.is_alive(), 10)
+        assert service.speaks is not None
+    finally:
+        service.close()
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_garbled_trees_with_a_true_digest_end_their_process_or_are_refused_d05(
@@ -216,6 +266,26 @@ def test_a_new_version_that_cannot_be_loaded_leaves_the_old_one_speaking_d03_d04
     kept = known_good(registry.artifacts)
     assert kept is not None
     assert kept.version == 2
+
+
+def test_the_record_goes_on_while_a_new_version_is_refused_d03(
+    registry: Registry, make_score: Callable[..., Score]
+) -> None:
+    registry.promote(1, reason="first")
+    ledger = Ledger(registry.history.engine)
+    service = DailyScores(registry, ledger, clock=lambda: NOW)
+    service.refresh()
+    second = registry.promote(2, reason="better")
+    (registry.folder(second.digest) / "bundle.json").write_text("{}")
+    service.refresh()
+    assert service.stale
+    # What /v1/verification keeps holds until record_end changes; /v1/scores until generation does.
+    before = (service.record_end, service.generation)
+    ledger.record([make_score(digest=registry.champion().digest)])
+    service.refresh()
+    assert service.stale
+    assert service.record_end != before[0]
+    assert service.generation == before[1] + 1
 
 
 def test_the_last_good_version_speaks_where_the_champion_is_bad_from_the_start_d01(

@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from serving import DailyScores, Ledger, Registry
 from serving.api import ServiceConfig
+from serving.cached import Answers, Kept
 from serving.client import (
     ApiError,
     Client,
@@ -35,6 +36,7 @@ from serving.logs import configure_logging, request_log
 from serving.protocol import PunctualProtocol
 from serving.questions import Item
 from serving.speaker import Speaker
+from sources import Market, write_market
 
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)
 DAY = "2024-05-15"
@@ -203,6 +205,20 @@ def test_the_record_is_read_by_pages_and_verified(service: Service) -> None:
         problem(service.client.get("/v1/history?start=2024-02-30"), 422, "invalid-request")
 
 
+def test_a_market_without_an_asset_of_the_pool_is_our_fault_and_its_folder_is_not_told(
+    registry: Registry, market: Market, tmp_path: Path
+) -> None:
+    registry.promote(1, reason="first")
+    lacking = {name: bars for name, bars in market.prices.items() if name != "ETH"}
+    write_market(replace(market, prices=lacking), tmp_path / "secret-folder")
+    ledger = Ledger(registry.history.engine)
+    config = ServiceConfig(registry, ledger, tmp_path / "secret-folder", clock=lambda: NOW)
+    with served(config) as client:
+        answer = client.get(f"/v1/scores?as_of={DAY}")
+        problem(answer, 503, "data-unavailable")
+        assert "secret-folder" not in answer.text
+
+
 def test_an_answer_that_the_asker_has_costs_304(service: Service) -> None:
     first = service.client.get(f"/v1/scores?as_of={DAY}")
     tag = first.headers["etag"]
@@ -215,6 +231,36 @@ def test_an_answer_that_the_asker_has_costs_304(service: Service) -> None:
         == first.content
     )
     assert first.headers["cache-control"] == "private, no-cache"
+
+
+def test_an_answer_of_yesterday_does_not_land_among_those_of_today() -> None:
+    stamp: list[object] = []
+    answers = Answers(lambda: stamp[0])
+    today = threading.Thread(target=lambda: answers.put(b"other", Kept.of(b"new"), 2))
+
+    class Slow(int):
+        """A stamp whose second comparison, the last before the write, lets today's answer in."""
+
+        compared = 0
+
+        def __ne__(self, other: object) -> bool:
+            Slow.compared += 1
+            if Slow.compared == 2:
+                stamp[0] = 2
+                today.start()
+                today.join(0.2)  # waits for its turn, or has none to wait for
+            return int(self) != other
+
+        __hash__ = int.__hash__
+
+    stamp.append(1)
+    answers.put(b"first", Kept.of(b"old"), 1)
+    answers.put(b"asked", Kept.of(b"old"), Slow(1))
+    today.join(5)
+    assert answers.get(b"asked") is None
+    held = answers.get(b"other")
+    assert held is not None
+    assert held.body == b"new"
 
 
 def test_a_body_of_any_size_is_refused_before_it_is_read_d13(service: Service) -> None:
