@@ -127,11 +127,20 @@ def daily(where: Settings, asked: Asked, form: str) -> None:
     ModelNotFoundError
         Before the first promotion. Exit code 4.
     DataUnavailableError
-        At the end, where data were missing, stale or refused; all else is done. Exit code 3.
+        At the end, where data were missing, stale or refused; all else is done. At once, where
+        the day asked for is not over. Exit code 3.
     """
     root = asked.market or where.market_directory
-    scorer = open_scorer(where)
     now = datetime.now(UTC)
+    over = latest_finished_day(now)
+    if asked.as_of is not None and asked.as_of > over:
+        raise DataUnavailableError(
+            f"--as-of {asked.as_of}: needed a day that is over, at the latest {over}; found a later "
+            "one",
+            source="clock",
+            as_of=asked.as_of.isoformat(),
+        )
+    scorer = open_scorer(where)
     day = Day(where, asked, root, scorer, now)
     where.home.mkdir(parents=True, exist_ok=True)
     engine = scorer.ledger.engine

@@ -479,6 +479,13 @@ def test_after_a_training_that_fails_the_next_run_rests_and_one_that_was_killed_
     assert len(calls) == 2
 
 
+def test_D09_a_day_that_is_not_over_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    asked = Asked(market=tmp_path, as_of=date(9999, 12, 31))
+    with pytest.raises(DataUnavailableError, match=r"needed a day that is over, at the latest"):
+        daily(Settings(home=tmp_path / "home"), asked, "json")
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_source_without_its_directory_is_refused() -> None:
     from riskon.cli_daily import Ingest
     from riskon.cli_daily import daily as command
