@@ -135,8 +135,7 @@ def daily(where: Settings, asked: Asked, form: str) -> None:
     over = latest_finished_day(now)
     if asked.as_of is not None and asked.as_of > over:
         raise DataUnavailableError(
-            f"--as-of {asked.as_of}: needed a day that is over, at the latest {over}; found a later "
-            "one",
+            f"--as-of {asked.as_of}: needed a day that is over, at the latest {over}",
             source="clock",
             as_of=asked.as_of.isoformat(),
         )
