@@ -30,7 +30,9 @@ table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-num
 th,td{padding:.42rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{font-weight:600}thead th{color:var(--quiet);font-weight:500;border-bottom:1px solid var(--quiet)}
 th:first-child,td:first-child{text-align:left;padding-left:0}tbody th{font-weight:400}
-.verdicts tbody th{white-space:normal;min-width:13rem}
+.verdicts tbody th{white-space:normal;min-width:11rem}
+.verdicts thead th{white-space:normal;vertical-align:bottom}
+.verdicts th,.verdicts td{padding:.42rem .4rem}
 .verdicts td:nth-child(2),.verdicts th:nth-child(2){text-align:left}
 .words td{text-align:left;white-space:normal;vertical-align:top}.words th{text-align:left}
 .words td:first-child{font-weight:600;white-space:nowrap}
