@@ -81,6 +81,8 @@ async def _serve(workers: int, port: int) -> None:
     dask.config.set({"distributed.worker.multiprocessing-method": "spawn"})
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # A thread that a library began before SIGINT is blocked below may be the one to get it.
+    loop.add_signal_handler(signal.SIGINT, stop.set)
 
     def hear() -> None:
         signal.sigwait({signal.SIGINT})

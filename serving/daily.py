@@ -235,10 +235,10 @@ class DailyScores:
         return self._latest[1]
 
     def _newest(self, served: Served) -> date:
-        """Return the latest day; that on record until the market was read, which takes seconds."""
+        """Return the latest day; without reading the market, which takes seconds, if none is later."""
         if self._latest is None and self._watched:
             issued = self.ledger.find(version=served.model.version)
-            if issued:
+            if issued and issued[0].as_of >= latest_finished_day(self.clock()):
                 return issued[0].as_of
         return self.latest_day()
 

@@ -325,6 +325,9 @@ def test_who_forwards_is_not_believed_and_ids_are_not_forged_in_the_log_d17_d35(
     service.raw(b'GET /v1/model HTTP/1.1\r\nhost: localhost\r\nx-request-id: x"}\xc2\x85{\r\n'
                 b"connection: close\r\n\r\n")  # fmt: skip
     assert named.headers["x-request-id"] == "trace-0000-1"
+    deadline = time.monotonic() + 10  # a line is written after its answer was sent
+    while service.log.getvalue().count("\n") < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
     lines = [json.loads(line) for line in service.log.getvalue().strip("\x00").splitlines()]
     assert len(lines) == 4
     assert {line["client"] for line in lines} == {"127.0.0.1"}
