@@ -235,7 +235,7 @@ class DailyScores:
         return self._latest[1]
 
     def _newest(self, served: Served) -> date:
-        """Return the latest day; without reading the market, which takes seconds, if none is later."""
+        """Return the latest day; the market, which takes seconds, is read if one may be later."""
         if self._latest is None and self._watched:
             issued = self.ledger.find(version=served.model.version)
             if issued and issued[0].as_of >= latest_finished_day(self.clock()):
