@@ -109,7 +109,8 @@ def test_C06_a_job_cut_short_ends_in_order_within_ten_seconds_and_goes_on(
     stored = rest.count("\ntrial ") + rest.startswith("trial ") + 1
     done = home.run("train", "--resume", name, "--workers", 1)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("\ntrial ") == trials + 1 - stored
+    # The signal may fall between a trial's storing and its line.
+    assert trials + 1 - stored - done.stderr.count("\ntrial ") in (0, 1)
     assert "Registered version" in done.stderr
     assert run_of(home, name) == ("FINISHED", "job")
     kept = json.loads((home.folder / "jobs" / name / "job.json").read_text())
