@@ -22,7 +22,7 @@ def _table(rows: list[tuple[str, float, str]], value: str = "value") -> pd.DataF
     return table.sort_values(["date", "available_at"], ignore_index=True)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_B03_as_known_equals_a_plain_search_on_every_day(data: st.DataObject) -> None:
     hour = st.sampled_from(["00", "12"])

@@ -33,9 +33,7 @@ def _same_until(day: pd.Timestamp, one: Dataset, other: Dataset) -> None:
     np.testing.assert_array_equal(one.has_close[:at], other.has_close[:to])
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(offset=st.integers(400, 1400))
 def test_B02_cutting_off_the_future_changes_no_earlier_feature(
     market: Market, whole: Dataset, offset: int
@@ -46,9 +44,7 @@ def test_B02_cutting_off_the_future_changes_no_earlier_feature(
     _same_until(day, whole, cut)
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(offset=st.integers(400, 1400))
 def test_B01_multiplying_the_future_by_a_million_changes_no_earlier_feature(
     market: Market, whole: Dataset, offset: int
@@ -124,7 +120,7 @@ def test_a_datum_counts_on_the_day_whose_closing_midnight_it_reaches() -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_B03_point_in_time_equals_a_plain_recomputation_on_every_day(data: st.DataObject) -> None:
     count, hour = data.draw(st.integers(3, 14)), st.sampled_from(["00", "12"])

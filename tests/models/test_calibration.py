@@ -173,7 +173,7 @@ def test_calibration_costs_at_most_its_prior_whatever_happens(kind: str, horizon
         assert np.cumsum(cost).max() <= -horizon * np.log(calibrator_priors(CONFIG)[0]) + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     horizon=st.sampled_from([1, 5, 20]),

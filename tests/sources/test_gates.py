@@ -232,7 +232,7 @@ def test_A15_a_later_vintage_is_a_revision() -> None:
     assert screened.quarantined.empty
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(order=st.permutations(range(105)))
 def test_A16_the_order_of_rows_does_not_matter(order: list[int]) -> None:
     table = _fund()
@@ -269,7 +269,7 @@ def _with_fault(table: pd.DataFrame, row: int, fault: str) -> pd.DataFrame:
     return table
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(faults=FAULTS)
 def test_no_row_is_lost_and_what_passed_passes_again(faults: list[tuple[int, str]]) -> None:
     table = _fund()

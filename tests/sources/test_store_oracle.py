@@ -177,7 +177,7 @@ STORIES = {
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=8, suppress_health_check=QUIET)
 @given(**STORIES)
 def test_B03_the_store_says_what_an_oracle_in_plain_loops_says(
     feeds: list[list[Said]], steps: list[int]
@@ -215,7 +215,7 @@ def _compared(feeds: list[list[Said]], steps: list[int]) -> None:
     _agree(oracle, rows, moments)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=60, suppress_health_check=QUIET)
 @given(**STORIES)
 def test_B03_the_rows_a_feed_adds_are_the_oracles(
     feeds: list[list[Said]], steps: list[int]
@@ -225,7 +225,7 @@ def test_B03_the_rows_a_feed_adds_are_the_oracles(
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@settings(max_examples=10_000, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=10_000, suppress_health_check=QUIET)
 @given(**STORIES)
 def test_B03_the_rows_a_feed_adds_are_the_oracles_ten_thousand_times(
     feeds: list[list[Said]], steps: list[int]

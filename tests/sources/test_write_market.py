@@ -72,7 +72,7 @@ def markets(draw: st.DrawFn) -> Market:
     )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(markets())
 def test_a_market_written_and_read_is_the_same_market(market: Market) -> None:
     with TemporaryDirectory() as folder:

@@ -74,7 +74,7 @@ def test_combinatorial_folds_are_purged_on_both_sides() -> None:
     assert (two.get_n_splits(), two.n_paths) == (6, 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     days=st.integers(30, 90),
     horizons=st.lists(st.integers(1, 7), min_size=1, max_size=3),

@@ -265,7 +265,7 @@ def _members_on(found: pd.DataFrame, day: pd.Timestamp) -> set[str]:
 UNIVERSES = st.lists(st.sets(st.sampled_from("abcde"), min_size=1), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(universes=UNIVERSES)
 def test_A28_who_is_a_member_on_a_day_is_the_last_snapshot_public_by_then(
     universes: list[set[str]],
@@ -279,7 +279,7 @@ def test_A28_who_is_a_member_on_a_day_is_the_last_snapshot_public_by_then(
         assert _members_on(found, day) == latest
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(universes=UNIVERSES, cut=st.integers(1, 12))
 def test_later_snapshots_change_no_membership_of_an_earlier_day(
     universes: list[set[str]], cut: int
