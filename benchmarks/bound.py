@@ -34,7 +34,7 @@ FORMS: Mapping[str, Form] = {
     "high": lambda raw, _: raw("high_decay_20s"),
     "flow_and_high": lambda raw, z: raw("high_decay_20s") * z("flow_pressure_10s"),
     "momentum": lambda raw, _: raw("small_pressure_40s"),
-    "momentum_x_dispersion": lambda _, z: z("small_pressure_40s") * z("dispersion_log"),
+    "momentum_x_dispersion": lambda _, z: z("small_pressure_40s") * z("dispersion_log_1s"),
     # Crypto trails by five sessions: a week of days.
     "common_driver": lambda _, z: delayed(z("credit_pressure_40s") + z("small_pressure_40s"), 7),
 }

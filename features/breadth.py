@@ -42,7 +42,7 @@ MCCLELLAN = "S. and M. McClellan, Patterns for Profit (1970)"
     roles=[PANEL],
     scaling="invariant",
     missing=MISSING,
-    version=2,
+    version=3,
     features=[
         Feature("breadth_above_50s", "share above their 50-session mean", "1", 50),
         Feature("breadth_above_200s", "share above their 200-session mean", "1", 200),
@@ -56,6 +56,7 @@ MCCLELLAN = "S. and M. McClellan, Patterns for Profit (1970)"
         ),
         Feature("breadth_negative_252s", "share with a negative 252-session return", "1", YEAR + 1),
         Feature("breadth_median_return_252s", "median 252-session return", "1", YEAR + 1),
+        Feature("breadth_dispersion_1s", "deviation across names of log returns", "1", 2),
         Feature(
             "breadth_dispersion_20s", "deviation across names of 20-session log returns", "1", 21
         ),
@@ -145,7 +146,8 @@ _SHARES = {
 }
 _SPREADS = {
     "median_return_252s": ("median", "returned_252"),
-    "dispersion_20s": ("dispersion", "returned_20"),
+    "dispersion_1s": ("dispersion_1", "whole_2"),
+    "dispersion_20s": ("dispersion_20", "returned_20"),
     "skew_20s": ("skew", "returned_20"),
     "net_advance": ("net_advance", "whole_2"),
 }

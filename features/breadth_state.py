@@ -11,7 +11,7 @@ import pandas as pd
 from features.advances import NAMES, AdvanceDecline
 from features.blocks import BLOCK, older, tails
 from features.breadth import named, shares
-from features.cross_section import MONTH, over_a_month, over_a_year
+from features.cross_section import DESCRIBED
 from features.participation import COUNTS, OFF_HIGH, PICKS, ROUNDING, WINDOWS, YEAR
 from features.universe import GATE_SESSIONS, GATE_SHARE, spans_of
 from sources.market import Panel
@@ -164,9 +164,10 @@ class BreadthState:
         expected = len(now) if member is None else np.count_nonzero(member)
         if not self._passes(int(np.count_nonzero(counted)), int(expected)):
             return {}
-        month, year = self._counts.back(MONTH), self._counts.back(YEAR)
         own = now if member is None else np.where(member, now, np.nan)
-        spread = over_a_month(own[None], month[None]) | over_a_year(own[None], year[None])
+        spread: dict[str, np.ndarray] = {}
+        for lag, describe in DESCRIBED.items():
+            spread |= describe(own[None], self._counts.back(lag)[None])
         found = self._counts.update(now, member)
         measured = {name: np.array([value]) for name, value in found.items()} | spread
         built = {name: float(values[0]) for name, values in shares(measured).items()}

@@ -10,15 +10,15 @@ MONTH, YEAR = 20, 252
 ROWS = 32
 """Sessions worked on at once; they and their copies stay in the processor's cache."""
 
-SPREADS = ("returned_20", "dispersion", "skew", "returned_252", "median")
+SPREADS = ("dispersion_1", "returned_20", "dispersion_20", "skew", "returned_252", "median")
 
 
 def cross_sections(universe: Universe) -> dict[str, np.ndarray]:
-    """Describe the returns of the members over 20 and 252 sessions.
+    """Describe the returns of the members over 1, 20 and 252 sessions.
 
     Returns
     -------
-    name -> (t,) float64 for each of ``SPREADS``; row t reads sessions t, t - 20 and t - 252.
+    name -> (t,) float64 for each of ``SPREADS``; row t reads sessions t, t - 1, t - 20 and t - 252.
     """
     found = {
         name: np.full(len(universe.rows), 0.0 if name.startswith("returned") else np.nan)
@@ -28,13 +28,18 @@ def cross_sections(universe: Universe) -> dict[str, np.ndarray]:
         stop = min(first + ROWS, len(universe.rows))
         closes, member = universe.sessions(first, stop)
         closes[~member] = np.nan
-        for lag, describe in ((MONTH, over_a_month), (YEAR, over_a_year)):
+        for lag, describe in DESCRIBED.items():
             if stop > lag:
                 skip = max(lag - first, 0)
                 earlier, _ = universe.sessions(first + skip - lag, stop - lag)
                 for name, values in describe(closes[skip:], earlier).items():
                     found[name][first + skip : stop] = values
     return found
+
+
+def over_a_session(closes: np.ndarray, earlier: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the deviation of the log returns in each row."""
+    return {"dispersion_1": _deviation(*_log_returns(closes, earlier))}
 
 
 def over_a_month(closes: np.ndarray, earlier: np.ndarray) -> dict[str, np.ndarray]:
@@ -46,24 +51,17 @@ def over_a_month(closes: np.ndarray, earlier: np.ndarray) -> dict[str, np.ndarra
 
     Returns
     -------
-    ``dispersion`` is their standard deviation; ``skew`` is Kelly's, the 90th percentile plus
+    ``dispersion_20`` is their standard deviation; ``skew`` is Kelly's, the 90th percentile plus
     the 10th minus twice the median, over the 90th minus the 10th: in [-1, 1], so that one bad
     price cannot move it far, and NaN where these two are equal.
     """
-    ordered, count = _ordered(closes, earlier)
-    with np.errstate(invalid="ignore"):
-        returns = np.log(ordered)
-    some = np.maximum(count, 1)
-    inside = np.arange(returns.shape[1]) < count[:, None]
-    mean = np.where(inside, returns, 0.0).sum(axis=1) / some
-    square = np.where(inside, returns - mean[:, None], 0.0)
-    square *= square
+    returns, count = _log_returns(closes, earlier)
     low, middle, high = (_quantile(returns, count, share) for share in (0.1, 0.5, 0.9))
     with np.errstate(invalid="ignore", divide="ignore"):
         skew = np.where(high > low, (high + low - 2 * middle) / (high - low), np.nan)
     return {
         "returned_20": count.astype("float64"),
-        "dispersion": np.sqrt(square.sum(axis=1) / some),
+        "dispersion_20": _deviation(returns, count),
         "skew": skew,
     }
 
@@ -72,6 +70,26 @@ def over_a_year(closes: np.ndarray, earlier: np.ndarray) -> dict[str, np.ndarray
     """Return the number and the median of the simple returns in each row."""
     ordered, count = _ordered(closes, earlier)
     return {"returned_252": count.astype("float64"), "median": _quantile(ordered, count, 0.5) - 1}
+
+
+DESCRIBED = {1: over_a_session, MONTH: over_a_month, YEAR: over_a_year}
+"""Sessions that a return goes over -> what describes the returns of the members."""
+
+
+def _log_returns(closes: np.ndarray, earlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ordered, count = _ordered(closes, earlier)
+    with np.errstate(invalid="ignore"):
+        return np.log(ordered), count
+
+
+def _deviation(returns: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the first ``count`` of each ordered row."""
+    some = np.maximum(count, 1)
+    inside = np.arange(returns.shape[1]) < count[:, None]
+    mean = np.where(inside, returns, 0.0).sum(axis=1) / some
+    square = np.where(inside, returns - mean[:, None], 0.0)
+    square *= square
+    return np.asarray(np.sqrt(square.sum(axis=1) / some))
 
 
 def _ordered(closes: np.ndarray, earlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

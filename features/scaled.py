@@ -216,8 +216,10 @@ def large_scaled(tables: Tables) -> pd.DataFrame:
     roles=[PANEL],
     scaling="invariant",
     missing="missing where breadth is, and until the window is full",
+    version=2,
     features=[
         Feature("breadth_net_highs_10s", "highs minus lows, mean of 10 sessions", "1", 261),
+        Feature("dispersion_log_1s", "log of the session's dispersion", "1", 2),
         Feature("dispersion_log", "log of 20-session dispersion", "1", 21),
         Feature("dispersion_change_60s", "log dispersion minus its 60-session mean", "1", 81),
     ],
@@ -230,6 +232,7 @@ def breadth_scaled(tables: Tables) -> pd.DataFrame:
     return windows.side_by_side(
         {
             "breadth_net_highs_10s": windows.mean(breadth["breadth_high_minus_low"], 10),
+            "dispersion_log_1s": windows.logarithm(breadth["breadth_dispersion_1s"]),
             "dispersion_log": level,
             "dispersion_change_60s": level - windows.mean(level, 60),
         }

@@ -33,7 +33,7 @@ CORE = (
     *(f"small_pressure_{k}s" for k in (10, 40)),
     *(f"relative_scaled_{k}s" for k in (20, 60, 120)),
     *(f"large_scaled_{k}s" for k in (5, 20, 60, 120)),
-    "breadth_net_highs_10s", "dispersion_log", "dispersion_change_60s",
+    "breadth_net_highs_10s", "dispersion_log_1s", "dispersion_log", "dispersion_change_60s",
     *(f"credit_scaled_{k}s" for k in (5, 20, 60)),
     *(f"credit_pressure_{k}s" for k in (10, 40)),
     *(f"liquidity_scaled_{k}w" for k in (1, 4, 13)),

@@ -67,7 +67,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "breadth_above_50s", "breadth_above_200s", "breadth_net_highs_10s",
         "breadth_negative_252s",
     ),
-    "dispersion": ("dispersion_log", "dispersion_change_60s"),
+    "dispersion": ("dispersion_log_1s", "dispersion_log", "dispersion_change_60s"),
     "liquidity": tuple(f"liquidity_scaled_{k}w" for k in (1, 4, 13)),
     "rates": tuple(f"rate_scaled_{k}s" for k in (20, 60)),
     "vix": ("vix_level_log", "vix_change_20s"),
@@ -77,11 +77,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 WEIGHTS = {
     # The claims that the project is about: highs (C1 to C5), flows (C6), a common driver (C11).
-    "highs": 3.5,
+    "highs": 4.0,
     "driver": 4.0,
     "flow": 2.5,
-    # Groups that no claim names, and interactions, have to work harder to be believed.
-    "momentum x dispersion": 0.75,
+    "momentum x dispersion": 2.0,
+    # Groups that no claim names, and other interactions, have to work harder to be believed.
     **dict.fromkeys(("own", "dispersion", "high x flow"), 0.5),
     **dict.fromkeys(("nearness", "relative", "large", "rates", "vix", "credit"), 0.33),
     **dict.fromkeys(("high x breadth", "high x liquidity"), 0.25),

@@ -10,10 +10,11 @@ import numpy as np
 from models.carried import delayed
 
 PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    # Momentum counts more, or less, when constituents move apart.
-    "momentum x dispersion": (
-        ("small_pressure_40s", "dispersion_log"),
-        *((f"small_scaled_{k}s", "dispersion_log") for k in (20, 120)),
+    # Momentum counts more, or less, when constituents move apart: on the day, or over a month.
+    "momentum x dispersion": tuple(
+        (momentum, spread)
+        for spread in ("dispersion_log_1s", "dispersion_log")
+        for momentum in ("small_pressure_40s", "small_scaled_20s", "small_scaled_120s")
     ),
     # C7: highs with weak breadth.
     "high x breadth": (("high_decay_20s", "breadth_negative_252s"),),

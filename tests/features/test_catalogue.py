@@ -43,7 +43,7 @@ def test_the_page_of_features_is_what_the_registry_says() -> None:
 def test_the_default_selection_is_the_curated_core() -> None:
     chosen = [f.name for group in select_groups(REGISTRY, FeatureConfig()) for f in group.features]
     assert sorted(chosen) == sorted(CORE)
-    assert len(CORE) == 83
+    assert len(CORE) == 84
 
 
 def test_features_are_added_and_taken_away_by_name() -> None:
