@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -70,6 +70,17 @@ class Dataset:
     def drift(self, stored: DatasetSchema | Mapping[str, Any]) -> tuple[str, ...]:
         """Name each difference from a stored schema; see :meth:`DatasetSchema.drift`."""
         return self.columns.drift(stored)
+
+    def only(self, names: Sequence[str]) -> Dataset:
+        """Return the dataset with these of its features alone, in this order."""
+        at = [self.names.index(name) for name in names]
+        columns = {column.name: column for column in self.columns.columns}
+        return replace(
+            self,
+            names=tuple(names),
+            values=np.ascontiguousarray(self.values[:, :, at]),
+            columns=DatasetSchema(columns=tuple(columns[n] for n in names if n in columns)),
+        )
 
     def position(self, day: pd.Timestamp) -> int:
         """Return the row of an as-of day.

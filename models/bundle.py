@@ -124,12 +124,14 @@ class ModelBundle:
     ) -> dict[Cell, Forecast | None]:
         """Forecast some cells as of a day; None before the first day a cell's experts speak of.
 
-        The dataset holds all the assets of ``pool``, whatever is asked for.
+        The dataset holds all the assets of ``pool``, whatever is asked for, and each feature that
+        the experts were fitted on; others, which came with a newer release or a new folder of the
+        market, are not read.
 
         Raises
         ------
         SchemaError
-            If the dataset's features are not those the experts were fitted on.
+            If the dataset lacks a feature that the experts were fitted on.
         """
         if dataset.assets != self.pool:
             raise SchemaError(
@@ -139,12 +141,13 @@ class ModelBundle:
             )
         if dataset.names != self.names:
             lost = [name for name in self.names if name not in dataset.names]
-            new = [name for name in dataset.names if name not in self.names]
-            raise SchemaError(
-                dataset_name(dataset),
-                expected=f"the {len(self.names)} features of the model",
-                found=f"{len(dataset.names)}, missing {lost}, unknown {new}",
-            )
+            if lost:
+                raise SchemaError(
+                    dataset_name(dataset),
+                    expected=f"the {len(self.names)} features of the model",
+                    found=f"{len(self.names) - len(lost)} of them, without {', '.join(lost)}",
+                )
+            dataset = dataset.only(self.names)
         rows, path = self._recent(dataset, cells, as_of)
         online = online_rows(rows, cells, self.config, path)
         assets = dict.fromkeys(cell.asset for cell in cells)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import Dataset, build_dataset
+from features import Dataset, FeatureConfig, build_dataset
 from models import Cell, ModelBundle, ModelConfig, cells_of
 from sources import Market
 from sources.errors import IntegrityError, SchemaError, UnknownNameError
@@ -21,7 +21,7 @@ CELLS = cells_of(("BTC", "ETH"), (1, 5))
 
 @pytest.fixture(scope="module")
 def dataset(market: Market) -> Dataset:
-    return build_dataset(market, ("BTC", "ETH"))
+    return build_dataset(market, ("BTC", "ETH"), FeatureConfig(exclude=("own_return_5d",)))
 
 
 @pytest.fixture(scope="module")
@@ -170,11 +170,21 @@ def test_D05_a_truncated_missing_or_linked_file_is_refused(
         ModelBundle.load(copy)
 
 
-def test_D04_other_features_than_those_fitted_on_are_refused(
+def test_features_that_came_since_the_training_change_nothing(
+    saved: tuple[Path, ModelBundle], dataset: Dataset, market: Market
+) -> None:
+    more = build_dataset(market, ("BTC", "ETH"))
+    # One that the classifiers would be fitted on, were it there.
+    assert set(more.names) - set(dataset.names) == {"own_return_5d"}
+    assert more.only(dataset.names).digest == dataset.digest
+    assert more.only(dataset.names).schema() == dataset.schema()
+    day = dataset.days[-1].to_datetime64().astype("M8[D]")
+    assert saved[1].forecast(more, CELLS, day) == saved[1].forecast(dataset, CELLS, day)
+
+
+def test_D04_fewer_features_than_those_fitted_on_are_refused(
     saved: tuple[Path, ModelBundle], market: Market
 ) -> None:
-    from features import FeatureConfig
-
     fewer = build_dataset(market, ("BTC", "ETH"), FeatureConfig(blocks=("crypto", "momentum")))
     with pytest.raises(SchemaError, match=r"needed the \d+ features of the model; found"):
         saved[1].forecast(fewer, CELLS[:1], fewer.days[-1].to_datetime64().astype("M8[D]"))
