@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.advances import NAMES, AdvanceDecline
-from features.cross_section import YEAR, cross_sections
+from features.cross_section import CUT, YEAR, cross_sections
 from features.participation import OFF_HIGH, participation
 from features.registry import REGISTRY, Feature, Role, Tables
 from features.universe import Universe, trusted, universe_of
@@ -42,7 +42,7 @@ MCCLELLAN = "S. and M. McClellan, Patterns for Profit (1970)"
     roles=[PANEL],
     scaling="invariant",
     missing=MISSING,
-    version=3,
+    version=4,
     features=[
         Feature("breadth_above_50s", "share above their 50-session mean", "1", 50),
         Feature("breadth_above_200s", "share above their 200-session mean", "1", 200),
@@ -56,7 +56,14 @@ MCCLELLAN = "S. and M. McClellan, Patterns for Profit (1970)"
         ),
         Feature("breadth_negative_252s", "share with a negative 252-session return", "1", YEAR + 1),
         Feature("breadth_median_return_252s", "median 252-session return", "1", YEAR + 1),
-        Feature("breadth_dispersion_1s", "deviation across names of log returns", "1", 2),
+        Feature(
+            "breadth_dispersion_1s",
+            "deviation across names of 1-session log returns, cut at 5 deviations of the middle"
+            " four fifths from the median",
+            "1",
+            2,
+            parameters={"cut": CUT},
+        ),
         Feature(
             "breadth_dispersion_20s", "deviation across names of 20-session log returns", "1", 21
         ),

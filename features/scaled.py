@@ -216,7 +216,7 @@ def large_scaled(tables: Tables) -> pd.DataFrame:
     roles=[PANEL],
     scaling="invariant",
     missing="missing where breadth is, and until the window is full",
-    version=2,
+    version=3,
     features=[
         Feature("breadth_net_highs_10s", "highs minus lows, mean of 10 sessions", "1", 261),
         Feature("dispersion_log_1s", "log of the session's dispersion", "1", 2),

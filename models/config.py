@@ -80,6 +80,7 @@ WEIGHTS = {
     "highs": 4.0,
     "driver": 4.0,
     "flow": 2.5,
+    # Breadth is doubted (C7): momentum may count by how far constituents lie apart.
     "momentum x dispersion": 2.0,
     # Groups that no claim names, and other interactions, have to work harder to be believed.
     **dict.fromkeys(("own", "dispersion", "high x flow"), 0.5),

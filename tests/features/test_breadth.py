@@ -88,7 +88,10 @@ def _plainly(panel: Panel) -> dict[str, float]:
     if "median_return_252s" in enough:
         built["median_return_252s"] = float(np.median(enough["median_return_252s"]))
     if "day" in enough:
-        built["dispersion_1s"] = pd.Series(enough["day"]).std(ddof=0)
+        day = pd.Series(enough["day"])
+        low, middle, high = (day.quantile(q) for q in (0.1, 0.5, 0.9))
+        reach = 5 * (high - low) / 2.563
+        built["dispersion_1s"] = day.clip(middle - reach, middle + reach).std(ddof=0)
     if "month" in enough:
         month = pd.Series(enough["month"])
         built["dispersion_20s"] = month.std(ddof=0)
@@ -250,6 +253,16 @@ def test_B14_no_window_is_shortened() -> None:
         "above_50s": 49, "above_200s": 199, "high_minus_low": 251, "off_high_252s": 251,
         "negative_252s": 252, "median_return_252s": 252, "dispersion_1s": 1, "dispersion_20s": 20,
     }  # fmt: skip
+
+
+def test_one_price_that_nobody_adjusted_leaves_the_dispersion_of_the_day_as_it_was() -> None:
+    # Of 200 names with deviation 0.02 one that moves by ln 10 would raise it to sqrt(0.02^2 +
+    # 2.3^2 / 200) = 0.164; cut at 5 deviations it adds a variance of 25 / 200: 0.0212.
+    moves = np.random.default_rng(3).normal(0, 0.02, (3, 200))
+    moves[2, 7] = -np.log(10.0)
+    spread = breadth_table(_panel(np.exp(np.cumsum(moves, axis=0))))["breadth_dispersion_1s"]
+    assert spread[1] == pytest.approx(0.02, rel=0.1)
+    assert spread[2] == pytest.approx(0.0212, rel=0.1)
 
 
 def test_B15_constant_prices_are_above_nothing_and_have_no_skew() -> None:

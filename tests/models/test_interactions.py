@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.interactions import DRIVERS, Signals, delayed, with_interactions
+from features.selection import CORE
+from models.config import GROUPS, WEIGHTS
+from models.interactions import DRIVERS, FRESH, GATED, PAIRS, Signals, delayed, with_interactions
 
 
 def _made(values: dict[str, list[float]]) -> dict[str, np.ndarray]:
@@ -49,3 +51,21 @@ def test_a_driver_is_the_sum_of_its_parts_now_and_some_days_ago() -> None:
 
 def test_a_delay_reads_the_past() -> None:
     assert delayed(np.array([1.0, 2.0, 3.0]), 1).tolist()[1:] == [1.0, 2.0]
+
+
+def test_every_part_of_an_interaction_is_a_signal_and_every_signal_a_feature() -> None:
+    # What is absent makes no product and no error: a name that is misspelt would go unnoticed.
+    pairs = [*FRESH, *GATED, *(pair for pairs in PAIRS.values() for pair in pairs)]
+    parts = {
+        name for names in (*pairs, *(names for names, _ in DRIVERS.values())) for name in names
+    }
+    signals = {name for names in GROUPS.values() for name in names}
+    assert parts <= signals <= set(CORE)
+    assert set(WEIGHTS) <= {*GROUPS, *PAIRS, "driver", "high x flow"}
+
+
+def test_momentum_counts_by_dispersion_of_the_day_and_of_the_month() -> None:
+    names = ("small_pressure_40s", "dispersion_log_1s", "dispersion_log")
+    made = _made(dict(zip(names, ([2.0, -1.0], [3.0, 2.0], [0.5, 4.0]), strict=True)))
+    assert made["small_pressure_40s x dispersion_log_1s"].tolist() == [6.0, -2.0]
+    assert made["small_pressure_40s x dispersion_log"].tolist() == [1.0, -4.0]
