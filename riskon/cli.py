@@ -30,7 +30,6 @@ app = typer.Typer(
     name="riskon",
     help="Calibrated daily probabilities for crypto returns, from US small-cap highs, "
     "flows and breadth.",
-    no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -38,13 +37,17 @@ app = typer.Typer(
 )
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")] = False,
 ) -> None:
     """Give calibrated daily probabilities for crypto returns, from US small-cap signals."""
     if debug:
         os.environ["RISKON_DEBUG"] = "1"
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -368,7 +371,13 @@ def serve(
 def main() -> None:
     """Run the command line: one line on stderr for an error, and an exit code that tells which."""
     try:
-        app(standalone_mode=True)
+        code = app(prog_name="riskon", standalone_mode=False)  # typer's own errors are four lines
+    except typer.TyperException as error:
+        from riskon.failures import explain_usage
+
+        commands = typer.main.get_group(app).commands
+        typer.echo(f"riskon: {explain_usage(error, sys.argv[1:], commands)}", err=True)
+        sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader (head, less) has what it wanted; say nothing more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -383,3 +392,4 @@ def main() -> None:
             raise
         typer.echo(f"riskon: {explain(error)}", err=True)
         sys.exit(exit_code(error))
+    sys.exit(code)

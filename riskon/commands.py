@@ -236,11 +236,10 @@ def score(
     from riskon.services import open_scorer
     from serving import scores_table
 
-    day = _day("--as-of", as_of)
+    day, then = _day("--as-of", as_of), _instant("--known-at", known_at)
     scorer = open_scorer(where)
     # Before the market is read, which takes seconds.
     scorer.bundle.select(assets or None, horizons or None)
-    then = _instant("--known-at", known_at)
     making = scorer.score if then is None else scorer.recreate
     scores = making(
         open_market(market, where, then),
@@ -313,9 +312,7 @@ def _day(flag: str, text: str | None) -> pd.Timestamp | None:
     except ValueError:
         exact = False
     if not exact:
-        import typer
-
-        raise typer.BadParameter(f"{flag}: needed a day as YYYY-MM-DD; found {text[:20]!r}")
+        raise RefusedError(f"{flag}: needed a day as YYYY-MM-DD; found {text[:20]!r}")
     return day.as_unit("us")
 
 
@@ -328,9 +325,7 @@ def _instant(flag: str, text: str | None) -> pd.Timestamp | None:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        import typer
-
-        raise typer.BadParameter(
+        raise RefusedError(
             f"{flag}: needed an instant with its offset, as 2025-06-21T06:00:00Z; "
             f"found {text[:30]!r}"
         )

@@ -187,20 +187,39 @@ def test_a_market_that_is_no_directory_of_prices_exits_3(home, tmp_path: Path, k
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "said"),
     [
-        ("score", "--as-of", "2017-6-14"),
-        ("score", "--as-of", "yesterday"),
-        ("score", "--format", "xml"),
-        ("backtest", "--horizon", "five"),
-        ("promote", "1"),
-        ("nonsense",),
+        ("score --as-of 2025-13-40", "--as-of: needed a day as YYYY-MM-DD; found '2025-13-40'"),
+        ("daily --as-of yesterday", "--as-of: needed a day as YYYY-MM-DD; found 'yesterday'"),
+        ("score --known-at noon",
+         "--known-at: needed an instant with its offset, as 2025-06-21T06:00:00Z; found 'noon'"),
+        ("score --format xml",
+         "--format: needed one of 'table', 'json', 'csv'; found 'xml'; see 'riskon score --help'"),
+        ("backtest --horizon five",
+         "--horizon: needed a valid integer; found 'five'; see 'riskon backtest --help'"),
+        ("evaluate --seeds 0",
+         "--seeds: needed at least 1; found '0'; see 'riskon evaluate --help'"),
+        ("promote 1", "missing option '--reason'; see 'riskon promote --help'"),
+        ("score --as-of", "option '--as-of' requires an argument; see 'riskon score --help'"),
+        ("score --forma xml",
+         "no such option: --forma (Possible options: --format); see 'riskon score --help'"),
+        ("nonsense", "no such command 'nonsense'; see 'riskon --help'"),
     ],
-)
-def test_D33_wrong_usage_exits_2_without_a_traceback(home, words: tuple[str, ...]) -> None:
-    done = home.run(*words)
+)  # fmt: skip
+def test_D33_wrong_usage_exits_2_with_one_line_that_says_what_is_needed(
+    command, words: str, said: str
+) -> None:
+    done = command(*words.split())
     assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    assert done.stderr == f"riskon: {said}\n"
+    assert done.stdout == ""
+
+
+def test_no_word_at_all_shows_the_commands_and_exits_2(command) -> None:
+    done = command()
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr
+    assert done.stdout == ""
 
 
 def test_a_day_outside_the_market_exits_3_and_gives_the_range(home) -> None:
