@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sources.errors import RefusedError
 
 
 class Settings(BaseSettings):
@@ -54,6 +56,18 @@ class Settings(BaseSettings):
     """ccxt's name of the exchange that crypto bars are asked of; Kraken's go back 720 days."""
     exchange_quote: str = "USD"
     exchange_url: str | None = None
+
+    @field_validator("home")
+    @classmethod
+    def _a_directory(cls, home: Path) -> Path:
+        """Refuse a file, or a place below one, before anything that lives there is blamed."""
+        there = next((path for path in (home, *home.parents) if path.exists()), None)
+        if there is not None and not there.is_dir():
+            raise RefusedError(
+                f"RISKON_HOME={home}: needed a directory, or a name for a new one; "
+                f"found {there} to be a file"
+            )
+        return home
 
     @property
     def more_crypto(self) -> tuple[str, ...]:
