@@ -12,9 +12,15 @@ from riskon.settings import Settings
 from riskon.wiring import open_market
 from serving.monitoring import Status
 from serving.monitoring import status as status_of
+from serving.names import refuse_unknown_version
 from serving.settlement import settle
 from serving.verification import Skill, Verification, verify_live
-from sources.errors import DataUnavailableError, RefusedError
+from sources.errors import (
+    DataUnavailableError,
+    ModelNotFoundError,
+    RefusedError,
+    UnknownNameError,
+)
 
 
 def parsed_day(text: str | None) -> date | None:
@@ -41,10 +47,19 @@ def verify(where: Settings, market: Path | None, version: int | None, form: str)
 
     Raises
     ------
+    ModelNotFoundError
+        For a version that never spoke; lists those that did.
     IntegrityError
         Names the first row, of forecasts or outcomes, that is not what was written.
     """
-    _, ledger = open_serving(where)
+    registry, ledger = open_serving(where)
+    if version is not None:
+        try:
+            refuse_unknown_version(ledger, registry.history, version)
+        except UnknownNameError as error:
+            spoke = ", ".join(str(known) for known in error.known) or "none yet"
+            hint = f"versions that forecast are {spoke}"
+            raise ModelNotFoundError(registry.name, alias=str(version), hint=hint) from error
     # A chain that is broken must not grow.
     rows, outcomes = ledger.verify(), ledger.verify_outcomes()
     directory = market or where.market_directory

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from serving.cached import Answers, Kept
-from serving.daily import DailyScores
+from serving.daily import DailyScores, Served
+from serving.names import refuse_unknown
 from serving.outcomes import SettledScore
 from serving.problems import ProblemError
 from serving.questions import AssetText, DayText, HorizonText
@@ -60,6 +61,8 @@ def record_router(service: DailyScores) -> APIRouter:
         limit = int(query.limit or DEFAULT_ROWS)
         chosen = _chosen(query)
         after = None if query.after is None else int(query.after)
+        # What is on record is told without a champion, too.
+        _refuse_unknown(service, query, service.speaks)
         found = service.ledger.history(*chosen, after=after, limit=limit)
         last = found[-1].position if len(found) == limit else None
         return History(items=found, after=last)
@@ -71,12 +74,23 @@ def record_router(service: DailyScores) -> APIRouter:
         key = request.scope["query_string"]
         kept = answers.get(key)
         if kept is None:
+            _refuse_unknown(service, query, service.served())
             found = service.verification(*_chosen(query))
             kept = Kept.of(found.model_dump_json().encode())
             answers.put(key, kept, stamp)
         return kept.response(request.headers.get("if-none-match"))
 
     return router
+
+
+def _refuse_unknown(service: DailyScores, query: RecordQuery, served: Served | None) -> None:
+    """Refuse a name that nobody forecast; any will do before there is a champion."""
+    asset, horizon, _, _, version = _chosen(query)
+    if served is not None:
+        refuse_unknown(
+            service.ledger, service.registry.history, served.head,
+            asset=asset, horizon=horizon, version=version,
+        )  # fmt: skip
 
 
 def _chosen(

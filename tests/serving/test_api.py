@@ -160,6 +160,38 @@ def test_bad_input_is_422_and_is_not_echoed(shared: httpx.Client, query: str, ki
         assert "BTC, ETH" in said
 
 
+@pytest.mark.parametrize("route", ["/v1/history", "/v1/verification"])
+@pytest.mark.parametrize(
+    ("query", "kind", "known"),
+    [
+        pytest.param("asset=XYZZY", "unknown-asset", "BTC, ETH", id="D12-asset"),
+        pytest.param("horizon=7", "unknown-horizon", "1, 5", id="D12-horizon"),
+        pytest.param("asset=BTC&version=9999", "unknown-version", "1", id="D12-version"),
+    ],
+)
+def test_the_record_of_a_name_that_nobody_forecast_is_422_as_its_score_is(
+    shared: httpx.Client, route: str, query: str, kind: str, known: str
+) -> None:
+    said = problem(shared.get(f"{route}?{query}"), 422, kind)
+    assert f"known are: {known}." in said
+    assert "xyzzy" not in said.lower()
+    assert "9999" not in said
+    assert shared.get(f"{route}?asset=BTC&horizon=5&version=1").status_code == 200
+
+
+def test_what_an_earlier_version_forecast_can_be_asked_for_ever(
+    config: ServiceConfig, make_score: Callable[..., Score]
+) -> None:
+    # The champion, version 1, answers BTC and ETH at 1 and 5 days.
+    config.ledger.record([make_score(asset="OLD", horizon_days=20, version=7)])
+    with served(config) as client:
+        until(lambda: client.get("/health/ready").status_code == 200)
+        found = client.get("/v1/history?asset=OLD&horizon=20&version=7").json()
+        assert [item["score"]["asset"] for item in found["items"]] == ["OLD"]
+        said = problem(client.get("/v1/history?asset=XYZ"), 422, "unknown-asset")
+        assert "BTC, ETH, OLD" in said
+
+
 @pytest.mark.parametrize("path", ["x'%20OR%201=1--", "..%2f..%2fetc", "AB" * 16, "a" * 31, "%00"])
 def test_a_strange_forecast_id_is_refused_d15(shared: httpx.Client, path: str) -> None:
     assert shared.get(f"/v1/scores/{path}").status_code in (404, 422)

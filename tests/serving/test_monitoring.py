@@ -27,6 +27,7 @@ from serving.monitoring_watch import watch
 from serving.settlement import settle
 from serving.verification import skill_of, verify_live
 from sources import IntegrityError, Market
+from sources.errors import ModelNotFoundError
 
 Make = Callable[..., Score]
 
@@ -207,6 +208,8 @@ def test_E07_verify_prints_live_skill_and_ends_with_five_at_the_first_bad_row(
     verify_command(where, None, 1, "json")
     found = json.loads(capsys.readouterr().out)
     assert [(cell["asset"], cell["n"]) for cell in found["cells"]] == [("BTC", 2), ("ETH", 2)]
+    with pytest.raises(ModelNotFoundError, match=r"version '99': versions that forecast are 1$"):
+        verify_command(where, None, 99, "json")
     status_command(where, "json")
     assert json.loads(capsys.readouterr().out)["days_behind"] > 0
     with scorer.ledger.engine.begin() as connection:
