@@ -14,18 +14,26 @@ from sources.errors import RefusedError
 
 
 def promote(where: Settings, version: int, reason: str, override: bool) -> None:
-    """Make a version the champion, and say what each check found."""
+    """Make a version the champion, and say what each check found, or that it was that already."""
     from riskon.commands import open_tracking
 
     if not reason.strip():
         raise RefusedError("--reason: needed words; found none")
     registry, _ = open_serving(where)
     open_tracking(where)
+    before, _ = registry.history.current()
     champion = registry.promote(
         version, reason=reason, override=override, gate=_gate, explain=_explain
     )
     skill = "certified" if champion.skill_certified else "not certified"
-    out.note(f"Version {champion.version} is the champion (skill {skill}).")
+    if champion == before:
+        out.note(
+            f"Version {champion.version} is the champion already (skill {skill}), since "
+            f"{champion.promoted_at:%Y-%m-%d %H:%MZ}, by the reason {champion.reason!r}; "
+            "nothing changed."
+        )
+    else:
+        out.note(f"Version {champion.version} is the champion (skill {skill}).")
     out.note("Next: riskon score")
 
 

@@ -186,12 +186,14 @@ class Registry:
         needed = needed or ["it is not fit to serve"]
         refused = [] if fit else needed
         others = [_known(tags, name) for name in KNOWN]
-        if incumbent is not None and incumbent.version != version:
+        speaks = incumbent is not None and incumbent.version == version
+        if incumbent is not None and not speaks:
             others += gate(self._candidate(registered), self._candidate_of(incumbent))
         refused += [said for ok, said in others if not ok]
-        explain([*checks, *others])
-        if refused and not override:
-            raise PromotionRefusedError(version, refused)
+        if not speaks:  # Whoever speaks was let through, or forced; there is nothing to decide.
+            explain([*checks, *others])
+            if refused and not override:
+                raise PromotionRefusedError(version, refused)
         self._fetch(registered, digest)
         row = {
             "action": "promote",

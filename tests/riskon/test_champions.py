@@ -47,6 +47,17 @@ def test_an_instant_that_is_none_is_wrong_usage(home: Home, instant: str) -> Non
     assert "--at: needed an instant" in done.stderr
 
 
+def test_promoting_the_champion_again_says_so_and_changes_nothing(home: Home) -> None:
+    # The home's version was forced past the gate, which is not asked a second time.
+    before = home.run("champion", "--format", "json").stdout
+    done = home.run("promote", 1, "--reason", "once more")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("Version 1 is the champion already (skill ")
+    assert "by the reason 'first champion'; nothing changed.\n" in done.stderr
+    assert "FAIL" not in done.stderr
+    assert home.run("champion", "--format", "json").stdout == before
+
+
 def test_a_promotion_without_a_reason_is_wrong_usage(home: Home) -> None:
     assert home.run("promote", 1, "--reason", " ").returncode == 2
 
