@@ -13,6 +13,7 @@ from riskon.cli_cluster import cluster
 from riskon.cli_daily import daily, status, verify
 from riskon.cli_store import export, ingest
 from riskon.cli_study import study
+from riskon.once import warned_once
 from riskon.options import (
     Assets,
     Cluster,
@@ -371,7 +372,9 @@ def serve(
 def main() -> None:
     """Run the command line: one line on stderr for an error, and an exit code that tells which."""
     try:
-        code = app(prog_name="riskon", standalone_mode=False)  # typer's own errors are four lines
+        with warned_once():
+            # Not typer's standalone mode, whose errors are four lines.
+            code = app(prog_name="riskon", standalone_mode=False)
     except typer.TyperException as error:
         from riskon.failures import explain_usage
 

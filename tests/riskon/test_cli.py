@@ -222,6 +222,31 @@ def test_no_word_at_all_shows_the_commands_and_exits_2(command) -> None:
     assert done.stdout == ""
 
 
+def test_what_a_market_warns_of_is_said_once_a_command_however_often_it_is_read(
+    tmp_path: Path,
+) -> None:
+    days = pd.bdate_range("2020-01-02", periods=3)
+    closes = pd.DataFrame({"date": days, "AAA": [1.0, 0.0, 0.0], "BBB": [0.0, 2.0, 2.0]})
+    for folder in ("prices", "constituents"):
+        (tmp_path / folder).mkdir()
+    closes.to_csv(tmp_path / "constituents" / "closes.csv", index=False)
+    closes[["date"]].assign(close=1.0).to_csv(tmp_path / "prices" / "BTC.csv", index=False)
+    # A command of its own, which reads the market as a daily run that trains does: twice.
+    code = (
+        "from pathlib import Path\n"
+        "from riskon.cli import app, main\n"
+        "from sources import read_market\n"
+        "@app.command()\n"
+        f"def twice(): [read_market(Path({str(tmp_path)!r})) for _ in range(2)]\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "twice"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "constituents/closes.csv: 3 zero prices quarantined: AAA, BBB\n"
+
+
 def test_a_day_outside_the_market_exits_3_and_gives_the_range(home) -> None:
     for day in ("1999-01-01", "2099-01-01"):
         done = home.run("score", "--market", home.market, "--as-of", day)
