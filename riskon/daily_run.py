@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -155,18 +155,32 @@ def daily(where: Settings, asked: Asked, form: str) -> None:
 
 def _steps(day: Day, held: Held) -> None:
     done = {step.step for step in held.steps}
-    for name, step in STEPS.items():
-        crashpoint(f"before_{name}")
-        if name in done:
-            out.note(f"{name}: done by the run that was cut short")
-            continue
-        # Whoever was taken over is not to train and promote what it could not note.
-        held.renew()
-        trouble = len(day.trouble)
-        changed, summary = step(day, held)
-        held.done(name, changed, summary, trouble=len(day.trouble) > trouble)
-        out.note(f"{name}: {summary}")
-        crashpoint(f"after_{name}")
+    with _told() as tell:
+        for name, step in STEPS.items():
+            crashpoint(f"before_{name}")
+            if name in done:
+                tell(f"{name}: done by the run that was cut short")
+                continue
+            # Whoever was taken over is not to train and promote what it could not note.
+            held.renew()
+            trouble = len(day.trouble)
+            changed, summary = step(day, held)
+            held.done(name, changed, summary, trouble=len(day.trouble) > trouble)
+            tell(f"{name}: {summary}")
+            crashpoint(f"after_{name}")
+
+
+@contextmanager
+def _told() -> Iterator[Callable[[str], None]]:
+    """Tell each step at once to who watches a terminal; else only where no table will tell it."""
+    if sys.stderr.isatty():
+        yield out.note
+        return
+    said: list[str] = []
+    with ExitStack() as cut_short:
+        cut_short.callback(lambda: out.note("\n".join(said)) if said else None)
+        yield said.append
+        cut_short.pop_all()
 
 
 def _ingest(day: Day, _: Held) -> tuple[int, str]:

@@ -20,6 +20,7 @@ import riskon.daily_run
 import riskon.train
 import serving.ledger
 import serving.settlement
+from riskon.daily_run import STEPS as ORDER
 from riskon.daily_run import Asked, daily, missing_days
 from riskon.retraining import retrain
 from riskon.services import open_scorer
@@ -97,7 +98,35 @@ def test_a_day_is_settled_scored_and_watched_and_to_run_it_again_changes_nothing
     assert home.ledger.counts() == before == (24, 12)
     assert (second["run"], second["state"]) == (3, "done")
     daily(home.where, home.asked(), "table")
-    assert "Nothing changed." in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert told.err == "Nothing changed.\n"  # Each step is told once, by the table.
+    assert [line.split()[0] for line in told.out.splitlines()[2:7]] == list(ORDER)
+
+
+def test_a_terminal_is_told_each_step_as_it_goes(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        home.daily()
+        screen.flush()
+        seen = os.read(controller, 65536).decode()
+        monkeypatch.undo()
+    os.close(controller)
+    assert [name for name in ORDER if f"{name}: " in seen] == list(ORDER)
+
+
+def test_a_run_that_fails_tells_what_it_had_done_as_no_table_does(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataUnavailableError):  # Before the market's first day there is no score.
+        home.daily(date(2019, 5, 15))
+    told = capsys.readouterr()
+    assert told.out == ""
+    ingest, settle = told.err.splitlines()
+    assert ingest.startswith("ingest: nothing to ingest")
+    assert settle == "settle: none due"
 
 
 def test_missed_days_are_scored_as_far_back_as_is_asked(
