@@ -176,7 +176,8 @@ def _train(
     files["job.json"] = (config.model_dump_json(indent=2) + "\n").encode()
     out.print_evaluations(job.report.evaluations, form)
     out.print_verdict(job.report.verdict)
-    out.note(f"{total} trial{'s' if total > 1 else ''} so far on these data.")
+    # Those of searches, and the configuration as it is of each job.
+    out.note(f"{total} configuration{'s' if total > 1 else ''} tried so far on these data.")
     try:
         version = track(where, job, begun.experiment, plots, files, searched, run_id, begun.tags)
     except TrackingUnavailableError as error:
@@ -193,6 +194,7 @@ def _search(
 ) -> tuple[Tuning, Choice]:
     from training.durable import DurableStudy, open_storage
     from training.search import search
+    from training.selection import tried_in_words
     from training.space import Space
     from training.tuning import prepare
 
@@ -205,8 +207,9 @@ def _search(
     for cell, reason in tuning.thin.items():
         out.note(f"{cell} does not score trials: {reason}")
     out.note(
-        f"Job {begun.name}: {config.search.trials} trials on {len(tuning.arena.cells)} cells and "
-        f"{len(tuning.folds.inner)} inner folds to {tuning.folds.seen}. "
+        f"Job {begun.name}: {tried_in_words(config.search.trials)}, {config.search.trials + 1} in "
+        f"all, on {len(tuning.arena.cells)} cells and {len(tuning.folds.inner)} inner folds to "
+        f"{tuning.folds.seen}. "
         f"If it is cut short: riskon train --resume {begun.name}"
     )
 

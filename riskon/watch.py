@@ -47,8 +47,10 @@ class Watch:
         self._bar.update(self._task, completed=self._done)
         self._show()
         if self._bar.disable:
+            # The first is no trial of the search, but what its trials have to beat.
+            as_is = "" if tried.place else ", the configuration as it is"
             note(
-                f"trial {tried.place}: {how} ({self._done} of {self._total}; best "
+                f"trial {tried.place}{as_is}: {how} ({self._done} of {self._total}; best "
                 f"{self._best}; {clock(self.seconds_left)} left)"
             )
 

@@ -139,7 +139,7 @@ def _search(report: JobReport) -> list[str]:
     note = (
         "Gains are those of the inner folds, which the search saw; the figures below are of later "
         "days, which it did not. Flips of the folds' signs tell luck from gain, exactly and for "
-        f"all trials together. On these data {report.trials} trials were counted until now."
+        f"all trials together. On these data {report.trials} configurations were tried until now."
     )
     return ["## How it was chosen", report.selection.sentence, note]
 

@@ -71,7 +71,7 @@ class Selection:
     def sentence(self) -> str:
         """What was found, in words."""
         tried = (
-            f"Of {self.trials} trials, the configuration as it is among them, {self.whole} ran "
+            f"Of {tried_in_words(self.trials - 1)}, {self.whole} ran "
             f"through {self.folds} inner folds, {self.pruned} were given up, {self.failed} failed."
         )
         best = "The best is the configuration as it is"
@@ -83,6 +83,17 @@ class Selection:
             )
         alike = len([place for place in self.confidence_set if place != self.best])
         return f"{tried} {best}; {alike} more cannot be told from it at {CONFIDENCE:.0%}."
+
+
+def tried_in_words(trials: int) -> str:
+    """Say what a search of so many trials tries.
+
+    Examples
+    --------
+    >>> tried_in_words(3)
+    '3 trials and the configuration as it is'
+    """
+    return f"{trials} trial{'' if trials == 1 else 's'} and the configuration as it is"
 
 
 def selection_of(choice: Choice) -> Selection:

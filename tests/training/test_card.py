@@ -102,6 +102,6 @@ def test_the_card_says_how_the_configuration_was_chosen_and_of_how_many(
     assert "How it was chosen" not in model_card(make_report())
     found = Selection(51, 32, 18, 1, 6, 17, 0.41, -0.2, 1.02, 0.3125, (0, 17))
     card = model_card(replace(make_report(), selection=found, trials=80))
-    assert "Of 51 trials, the configuration as it is among them, 32 ran through 6 inner" in card
+    assert "Of 50 trials and the configuration as it is, 32 ran through 6 inner" in card
     assert "+0.41 mnat a day over the configuration as it is [-0.20, +1.02]; p = 0.312" in card
-    assert "80 trials were counted until now" in card
+    assert "80 configurations were tried until now" in card
