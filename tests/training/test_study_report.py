@@ -24,6 +24,7 @@ from training.study import (
     run_study,
     steps_of,
 )
+from training.study.report import shown_before
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,34 @@ def test_the_page_needs_nothing_else_and_each_id_is_there_once(text):
     for claim in ("C1", "C2", "C3", "C9", "C12"):
         section = text[text.index(f'<section id="{claim}"') :]
         assert "<svg" in section[: section.index("</section>")], claim
+
+
+def test_a_table_of_events_stands_once_and_other_claims_name_the_one_under_which(study, text):
+    # C3, C6, C7 and C13 ask of the days of C1, at horizons that C1's table has too; C2's days are
+    # retests, C4 and C5 follow other coins.
+    said = "Events of RUT, IWM, IWN, IJR, Bitcoin after each: under C1."
+    parts = as_markdown(study).split("\n## ")
+    by_claim = {part.split()[0]: part for part in parts if re.match(r"C\d+ ", part)}
+    assert [name for name, part in by_claim.items() if said in part] == ["C3", "C6", "C7", "C13"]
+    assert all("| date |" not in by_claim[name] for name in ("C3", "C6", "C7", "C13"))
+    assert [by_claim[name].count("| date |") for name in ("C1", "C2", "C4", "C5")] == [4, 4, 2, 2]
+    assert text.count("<th scope=col>date</th>") == 4 + 4 + 2 + 2
+    assert text.count('after each: under <a href="#C1">C1</a>') == 4
+    # Of a reader of the JSON nobody asks to look elsewhere.
+    by_id = {claim["id"]: claim for claim in as_json(study)}
+    assert set(by_id["C6"]["events"]) == set(by_id["C1"]["events"])
+
+
+def test_events_with_another_return_are_another_table(study):
+    # One return of C6 changed in the last digit that is shown, 1 %, and the star of another.
+    rows = study.events["C6"]
+    changed = replace(rows[0], returns={**rows[0].returns, 20: rows[0].returns[20] + 0.01})
+    starred = replace(rows[-1], starts_cluster=not rows[-1].starts_cluster)
+    assert rows[0].index != rows[-1].index
+    other = replace(study, events={**study.events, "C6": (changed, *rows[1:-1], starred)})
+    found = shown_before(other)
+    there = {index for claim, index in found if claim == "C6"}
+    assert there == {"RUT", "IWM", "IWN", "IJR"} - {changed.index, starred.index}
 
 
 def test_the_articles_figures_stand_beside_ours(study, text):

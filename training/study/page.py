@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from training.study.answer import answer, limits
 from training.study.figures import figure_of, overview, timeline
 from training.study.page_style import STYLE
-from training.study.report import HEAD, NOTE, TITLE, event_cells, verdict_cells
+from training.study.report import (
+    HEAD,
+    NOTE,
+    TITLE,
+    elsewhere,
+    event_cells,
+    tables_of,
+    verdict_cells,
+)
 from training.study.run import Study
 from training.study.verdicts import Judged
 from training.study.words import NONE, TARGETS, effect_of, p_value, percent, size_of
@@ -123,12 +131,11 @@ def _claim(study: Study, judged: Judged) -> str:
     parts.append(_maybe(figure_of(study, claim), claim.id, f"{claim.title}: figure"))
     cause = study.causes.figures(claim)
     parts += [svg(figure, f"{claim.id}-{i}", words) for i, (words, figure) in enumerate(cause)]
-    rows = study.events.get(claim.id, ())
-    for index in claim.indices:
-        mine = [row for row in rows if row.index == index]
-        if not mine:
+    target = TARGETS.get(claim.targets[0], claim.targets[0])
+    there = elsewhere(study, claim)
+    for index, mine in tables_of(study, claim).items():
+        if any(index in indices for indices in there.values()):
             continue
-        target = TARGETS.get(claim.targets[0], claim.targets[0])
         head = ("date", "price", "regime", *(f"{h} days" for h in claim.horizons_days),
                 "most in a year")  # fmt: skip
         opened = " open" if index == claim.indices[0] and claim.kind == "event_return" else ""
@@ -140,6 +147,11 @@ def _claim(study: Study, judged: Judged) -> str:
             f"<details{opened}><summary>{after}</summary>"
             f"{_table(head, cells, name=f'{claim.id}: {after}')}</details>"
         )
+    parts += [
+        f"<p class=note>Events of {escape(', '.join(indices))}, and {escape(target)} after each: "
+        f'under <a href="#{other}">{other}</a>.</p>'
+        for other, indices in there.items()
+    ]
     parts.append(_tests(judged))
     shown = main.finding.checks
     reading = [

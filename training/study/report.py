@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from training.study.answer import answer, limits
+from training.study.claims import Claim
 from training.study.plain import plain
 from training.study.run import Study
 from training.study.table import EventRow
@@ -149,6 +150,43 @@ def event_cells(row: EventRow, horizons: Sequence[int]) -> list[str]:
     ]
 
 
+def tables_of(study: Study, claim: Claim) -> dict[str, list[EventRow]]:
+    """Return index -> its events, of each index of a claim that has any."""
+    every = study.events.get(claim.id, ())
+    rows = {index: [row for row in every if row.index == index] for index in claim.indices}
+    return {index: mine for index, mine in rows.items() if mine}
+
+
+def shown_before(study: Study) -> dict[tuple[str, str], str]:
+    """Return claim and index -> the earlier claim whose table of events says all that this would.
+
+    Claims that part the same events, or ask something else of them, need no table of their own.
+    """
+    shown: dict[tuple[str, str], list[tuple[Claim, list[EventRow]]]] = {}
+    found: dict[tuple[str, str], str] = {}
+    for claim in (judged.claim for judged in study.judged):
+        for index, rows in tables_of(study, claim).items():
+            cells = [event_cells(row, claim.horizons_days) for row in rows]
+            tables = shown.setdefault((index, claim.targets[0]), [])
+            for other, theirs in tables:
+                covered = set(claim.horizons_days) <= set(other.horizons_days)
+                if covered and cells == [event_cells(row, claim.horizons_days) for row in theirs]:
+                    found[claim.id, index] = other.id
+                    break
+            else:
+                tables.append((claim, rows))
+    return found
+
+
+def elsewhere(study: Study, claim: Claim) -> dict[str, list[str]]:
+    """Return earlier claim -> the indices whose events stand there for a claim."""
+    found: dict[str, list[str]] = {}
+    for (mine, index), other in shown_before(study).items():
+        if mine == claim.id:
+            found.setdefault(other, []).append(index)
+    return found
+
+
 def as_markdown(study: Study) -> str:
     """Return the report as Markdown."""
     lines = [f"# {TITLE}", ""]
@@ -171,18 +209,19 @@ def _claim(study: Study, judged: Judged) -> list[str]:
     claim = judged.claim
     lines = [f"## {claim.id} {claim.title}: {judged.verdict}", "", claim.paraphrase, "",
              f"{judged.reason} Read as: {claim.reading}", ""]  # fmt: skip
-    rows = study.events.get(claim.id, ())
     horizons = claim.horizons_days
-    for index in claim.indices:
-        mine = [row for row in rows if row.index == index]
-        if not mine:
+    target = TARGETS.get(claim.targets[0], claim.targets[0])
+    there = elsewhere(study, claim)
+    for index, mine in tables_of(study, claim).items():
+        if any(index in indices for indices in there.values()):
             continue
-        target = TARGETS.get(claim.targets[0], claim.targets[0])
         head = ["date", "price", "regime", *(f"{h} days" for h in horizons), "most in a year"]
         lines += [f"Events of {index}, {target} after each (* a year had passed without one):", ""]
         lines += [_row(head), _row(["---"] * len(head))]
         lines += [_row(event_cells(row, horizons)) for row in mine]
         lines.append("")
+    for other, indices in there.items():
+        lines += [f"Events of {', '.join(indices)}, {target} after each: under {other}.", ""]
     return lines
 
 
