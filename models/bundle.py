@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from features import Dataset
+from features.questions import assets_of, horizons_of, select
 from models.abstention import unlike_any_seen
 from models.calibration import CalibrationState
 from models.cells import Cell
@@ -38,7 +39,7 @@ from models.guard import GuardState
 from models.mixture import PathState, Snapshot
 from models.online import SignalPath, cell_rows, online_rows
 from models.recent import Carried
-from sources.errors import IntegrityError, SchemaError, UnknownNameError
+from sources.errors import IntegrityError, SchemaError
 
 FORMAT = 3
 """Another one where files change, or a formula of the signals, whose sums the bundle carries."""
@@ -89,12 +90,12 @@ class ModelBundle:
     @property
     def assets(self) -> tuple[str, ...]:
         """Assets, each once, in the order of the cells."""
-        return tuple(dict.fromkeys(cell.asset for cell in self.cells))
+        return assets_of(self.cells)
 
     @property
     def horizons(self) -> tuple[int, ...]:
         """Horizons in days, ascending."""
-        return tuple(sorted({cell.horizon_days for cell in self.cells}))
+        return horizons_of(self.cells)
 
     def select(
         self, assets: Sequence[str] | None = None, horizons: Sequence[int] | None = None
@@ -106,18 +107,7 @@ class ModelBundle:
         UnknownNameError
             For an asset or horizon that this version does not answer; lists those it does.
         """
-        for asset in assets or ():
-            if asset not in self.assets:
-                raise UnknownNameError("asset", asset, self.assets)
-        for horizon in horizons or ():
-            if horizon not in self.horizons:
-                raise UnknownNameError("horizon", str(horizon), self.horizons)
-        return tuple(
-            cell
-            for cell in self.cells
-            if (not assets or cell.asset in assets)
-            and (not horizons or cell.horizon_days in horizons)
-        )
+        return select(self.cells, assets, horizons)
 
     def forecast(
         self, dataset: Dataset, cells: Sequence[Cell], as_of: np.datetime64

@@ -10,7 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from sources.errors import IntegrityError, UnknownNameError
+from features.questions import assets_of, horizons_of, select
+from sources.errors import IntegrityError
 
 
 class Question(NamedTuple):
@@ -32,12 +33,12 @@ class Head:
     @property
     def assets(self) -> tuple[str, ...]:
         """Assets, each once, in the order of the questions."""
-        return tuple(dict.fromkeys(question.asset for question in self.questions))
+        return assets_of(self.questions)
 
     @property
     def horizons(self) -> tuple[int, ...]:
         """Horizons in days, ascending."""
-        return tuple(sorted({question.horizon_days for question in self.questions}))
+        return horizons_of(self.questions)
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -54,18 +55,7 @@ class Head:
         UnknownNameError
             For an asset or horizon that the bundle does not answer; lists those it does.
         """
-        for asset in assets or ():
-            if asset not in self.assets:
-                raise UnknownNameError("asset", asset, self.assets)
-        for horizon in horizons or ():
-            if horizon not in self.horizons:
-                raise UnknownNameError("horizon", str(horizon), self.horizons)
-        return tuple(
-            question
-            for question in self.questions
-            if (not assets or question.asset in assets)
-            and (not horizons or question.horizon_days in horizons)
-        )
+        return select(self.questions, assets, horizons)
 
 
 def read_head(folder: Path, digest: str) -> Head:

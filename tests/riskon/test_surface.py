@@ -33,3 +33,13 @@ def test_importing_a_room_reads_no_environment_and_writes_nothing(room: str) -> 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+
+
+def test_what_answers_requests_loads_no_learner() -> None:
+    # They would add half as much memory again to each worker; the scoring process has them.
+    code = (
+        "import sys, riskon.services, serving.api, serving.dashboard\n"
+        "print(sorted({'models', 'lightgbm', 'sklearn', 'training'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
