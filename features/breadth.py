@@ -58,8 +58,7 @@ MCCLELLAN = "S. and M. McClellan, Patterns for Profit (1970)"
         Feature("breadth_median_return_252s", "median 252-session return", "1", YEAR + 1),
         Feature(
             "breadth_dispersion_1s",
-            "deviation across names of 1-session log returns, cut at 5 deviations of the middle"
-            " four fifths from the median",
+            "deviation across names of 1-session log returns, outliers cut at 5 robust deviations",
             "1",
             2,
             parameters={"cut": CUT},

@@ -219,7 +219,7 @@ def large_scaled(tables: Tables) -> pd.DataFrame:
     version=3,
     features=[
         Feature("breadth_net_highs_10s", "highs minus lows, mean of 10 sessions", "1", 261),
-        Feature("dispersion_log_1s", "log of the session's dispersion", "1", 2),
+        Feature("dispersion_log_1s", "log of breadth_dispersion_1s", "1", 2),
         Feature("dispersion_log", "log of 20-session dispersion", "1", 21),
         Feature("dispersion_change_60s", "log dispersion minus its 60-session mean", "1", 81),
     ],

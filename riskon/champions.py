@@ -34,7 +34,6 @@ def promote(where: Settings, version: int, reason: str, override: bool) -> None:
         )
     else:
         out.note(f"Version {champion.version} is the champion (skill {skill}).")
-    out.note("Next: riskon score")
 
 
 def rollback(where: Settings, reason: str) -> None:

@@ -27,6 +27,9 @@ from riskon.options import (
     Workers,
 )
 
+INTERRUPTED = 130
+"""Exit code of Ctrl-C, as shells have it."""
+
 app = typer.Typer(
     name="riskon",
     help="Calibrated daily probabilities for crypto returns, from US small-cap highs, "
@@ -164,7 +167,10 @@ def backtest(
 def evaluate(
     worlds: Annotated[
         list[str] | None,
-        typer.Option(help="World, several by commas, or all; repeat.  [default: all]"),
+        typer.Option(
+            help="World (docs/worlds.md), several by commas, a sum as flow+high, or all, which "
+            "takes half an hour on two cores with peers; repeat.  [default: all]"
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Markets a world.")] = 4,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
@@ -299,6 +305,7 @@ def promote(
     from riskon.settings import Settings
 
     command(Settings(), version, reason, override)
+    typer.echo("Next: riskon score", err=True)
 
 
 @app.command()
@@ -386,8 +393,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
+        code = INTERRUPTED
     except Exception as error:  # the last handler: one line and a code for all; --debug shows where
         from riskon.failures import exit_code, explain
 
@@ -395,4 +401,6 @@ def main() -> None:
             raise
         typer.echo(f"riskon: {explain(error)}", err=True)
         sys.exit(exit_code(error))
+    if code == INTERRUPTED:  # typer makes an exit of Ctrl-C, and says nothing
+        typer.echo("riskon: interrupted", err=True)
     sys.exit(code)

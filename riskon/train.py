@@ -116,7 +116,7 @@ def train(
                     where, begun, opened, form, workers or default_workers(), crew, run_id
                 )
         except KeyboardInterrupt:
-            out.note(f"interrupted; go on with: riskon train --resume {begun.name}")
+            out.note(f"Next: riskon train --resume {begun.name}")
             raise
         except ClusterUnavailableError as error:
             raise error.resumed_by(f"riskon train --resume {begun.name}") from error

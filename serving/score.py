@@ -140,7 +140,14 @@ def scores_table(scores: Sequence[Score]) -> tuple[str, list[str], list[list[str
 
     A probability never stands without its base rate and its interval.
     """
-    columns = ["asset", "days", "probability", "interval", "base rate", "moved most by, or why not"]
+    columns = [
+        "asset",
+        "days",
+        "probability",
+        "interval",
+        "base rate",
+        "moved most by (log-odds), or why not",
+    ]
     rows: list[list[str]] = []
     for score in scores:
         if score.probability is None:

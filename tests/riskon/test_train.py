@@ -103,7 +103,7 @@ def test_C06_a_job_cut_short_ends_in_order_within_ten_seconds_and_goes_on(
     assert process.wait(timeout=20) == 130
     process.stderr.close()
     assert time.monotonic() - begun < 10
-    assert f"interrupted; go on with: riskon train --resume {name}" in rest
+    assert f"Next: riskon train --resume {name}\nriskon: interrupted\n" in rest
     assert "Traceback" not in rest
     assert run_of(home, name) == ("KILLED", "job")
     stored = rest.count("\ntrial ") + rest.startswith("trial ") + 1
