@@ -25,6 +25,7 @@ from riskon.options import (
     Output,
     Thresholds,
     Workers,
+    options_given,
 )
 
 INTERRUPTED = 130
@@ -165,6 +166,7 @@ def backtest(
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     worlds: Annotated[
         list[str] | None,
         typer.Option(
@@ -190,8 +192,11 @@ def evaluate(
 ) -> None:
     """Show the skill in simulated worlds beside the limit, or on a market with its uncertainty."""
     from riskon.evaluate import evaluate as command
+    from riskon.evaluate import refuse_both
     from riskon.settings import Settings
 
+    if market is not None:
+        refuse_both(options_given(context))
     command(
         Settings(),
         worlds,

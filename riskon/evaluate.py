@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +25,8 @@ from training.worlds import Trial, WorldScore, run_trial, run_trials, score_worl
 
 SINCE = pd.Timestamp("2017-01-01").as_unit("us")
 """Real forecasts count from here on: before it there is one asset, and hardly a market."""
+
+OF_WORLDS = ("--worlds", "--seeds", "--first-seed", "--years", "--strength", "--peers")
 
 OURS = "riskon"
 SHORT = {
@@ -61,8 +63,6 @@ def evaluate(
     chosen = model_config(config)
     count = workers or default_workers()
     if market is not None:
-        if worlds:
-            raise RefusedError("evaluate: needed --worlds or --market; found both")
         _on_market(where, market, chosen, form, count)
         return
     numbers = range(first_seed, first_seed + seeds)
@@ -84,6 +84,21 @@ def evaluate(
         raise RiskonError(
             "leak: needed gains that the truth allows; found more, beyond Monte Carlo error, in "
             + ", ".join(leaks)
+        )
+
+
+def refuse_both(given: Collection[str]) -> None:
+    """Refuse options of simulated worlds beside a market, which would do nothing.
+
+    Raises
+    ------
+    RefusedError
+        Naming them.
+    """
+    idle = [name for name in OF_WORLDS if name in given]
+    if idle:
+        raise RefusedError(
+            f"evaluate: needed --market or simulated worlds; found both, by {', '.join(idle)}"
         )
 
 

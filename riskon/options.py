@@ -53,3 +53,12 @@ Cluster = Annotated[
     typer.Option(metavar="tcp://HOST:PORT", help="Scheduler of a Dask cluster to run it on."),
 ]
 Output = Annotated[Path, typer.Option(help="File to write.")]
+
+
+def options_given(context: typer.Context) -> tuple[str, ...]:
+    """Return the options that stand on the command line, as they are written there."""
+    return tuple(
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    )

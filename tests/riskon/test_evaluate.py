@@ -69,6 +69,7 @@ def test_an_unknown_world_is_wrong_usage_and_the_known_ones_are_named(home) -> N
     "words",
     [
         pytest.param(("--worlds", "flow", "--market", "anywhere"), id="worlds-and-a-market"),
+        pytest.param(("--seeds", 3, "--market", "anywhere"), id="seeds-and-a-market"),
         pytest.param(("--worlds", "flow+break"), id="worlds-that-cannot-be-added"),
         pytest.param(("--seeds", 0), id="no-seed"),
     ],
