@@ -11,6 +11,7 @@ import typer
 
 from riskon.cli_cluster import cluster
 from riskon.cli_daily import daily, status, verify
+from riskon.cli_evaluate import evaluate
 from riskon.cli_store import export, ingest
 from riskon.cli_study import study
 from riskon.once import warned_once
@@ -25,7 +26,6 @@ from riskon.options import (
     Output,
     Thresholds,
     Workers,
-    options_given,
 )
 
 INTERRUPTED = 130
@@ -164,52 +164,7 @@ def backtest(
     )
 
 
-@app.command()
-def evaluate(
-    context: typer.Context,
-    worlds: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="World (docs/worlds.md), several by commas, a sum as flow+high, or all, which "
-            "takes half an hour on two cores with peers; repeat.  [default: all]"
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Markets a world.")] = 4,
-    first_seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
-    years: Annotated[
-        float, typer.Option(min=3, max=13, help="Length in years, from 2013 on.")
-    ] = 12.0,
-    strength: Annotated[float, typer.Option(min=0, max=10, help="Strength of the signal.")] = 1.0,
-    peers: Annotated[
-        int, typer.Option(min=0, help="Markets a world that plain learners run on too.")
-    ] = 1,
-    market: Annotated[
-        Path | None, typer.Option(help="Evaluate on this market directory instead.")
-    ] = None,
-    config: Config = None,
-    format: Annotated[Format, typer.Option(help="Of the figures.")] = Format.TABLE,
-    workers: Workers = None,
-) -> None:
-    """Show the skill in simulated worlds beside the limit, or on a market with its uncertainty."""
-    from riskon.evaluate import evaluate as command
-    from riskon.evaluate import refuse_both
-    from riskon.settings import Settings
-
-    if market is not None:
-        refuse_both(options_given(context))
-    command(
-        Settings(),
-        worlds,
-        seeds,
-        first_seed,
-        years,
-        strength,
-        market,
-        config,
-        format.value,
-        workers,
-        peers,
-    )
+app.command()(evaluate)
 
 
 @app.command()
