@@ -131,8 +131,8 @@ def run_server(
     Raises
     ------
     RefusedError
-        On an address that others can reach, without keys; where the port is taken.
-        On an address that others can reach, without keys; of a proxy that is no address.
+        On an address that others can reach, without keys; where the port is taken; of a proxy
+        that is no address.
     """
     import uvicorn
 

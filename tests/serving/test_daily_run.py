@@ -418,15 +418,21 @@ def test_files_are_ingested_into_a_store_first_and_a_second_time_bring_nothing(
     assert second["changed"] == 0
 
 
+def _report_and_due(home: Home) -> tuple[WatchReport, WatchReport]:
+    """Return what the watch said last, and the same with an alarm that asks for a training."""
+    report = last_report(home.ledger.engine)
+    assert report is not None
+    old = Alarm(name="age", message="old", retrain=True)
+    return report, report.model_copy(update={"alarms": (old,)})
+
+
 def test_a_successor_is_trained_when_the_watch_asks_and_the_gate_decides(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Training itself is tested where it is done; here version 2 is what it would register."""
     scorer = open_scorer(home.where)
     home.daily()
-    report = last_report(home.ledger.engine)
-    assert report is not None
-    due = report.model_copy(update={"alarms": (Alarm(name="age", message="old", retrain=True),)})
+    report, due = _report_and_due(home)
     calls = []
     monkeypatch.setattr(riskon.train, "train", lambda *asked, **_: calls.append(asked) or 2)
 
@@ -458,9 +464,7 @@ def test_after_a_training_that_fails_the_next_run_rests_and_one_that_was_killed_
 ) -> None:
     scorer = open_scorer(home.where)
     home.daily()
-    report = last_report(home.ledger.engine)
-    assert report is not None
-    due = report.model_copy(update={"alarms": (Alarm(name="age", message="old", retrain=True),)})
+    _, due = _report_and_due(home)
     ends: list[BaseException] = [KeyboardInterrupt(), MemoryError("no room")]
     calls = []
 
