@@ -55,7 +55,7 @@ def verify(where: Settings, market: Path | None, version: int | None, form: str)
     registry, ledger = open_serving(where)
     if version is not None:
         try:
-            refuse_unknown_version(registry.history, version)
+            refuse_unknown_version(ledger, registry.history, version)
         except UnknownNameError as error:
             spoke = ", ".join(str(known) for known in error.known) or "none yet"
             hint = f"versions that forecast are {spoke}"

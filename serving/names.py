@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import Column, select
 
 from serving.champions import ChampionHistory
 from serving.database import reading
@@ -25,7 +25,7 @@ def refuse_unknown(
     """Refuse an asset, horizon or version of which there can be no forecast on record.
 
     Known are those that the present champion answers, and those of any forecast that was issued:
-    a name that was answered once is asked about for ever. No question reads the whole ledger.
+    a name that was answered once is asked about for ever.
 
     Parameters
     ----------
@@ -34,38 +34,35 @@ def refuse_unknown(
     Raises
     ------
     UnknownNameError
-        For another; lists those that the champion answers.
+        For another; lists those there are.
     """
     columns = FORECASTS.c
     if asset is not None and asset not in head.assets:
-        _refuse("asset", asset, head.assets, ledger, columns.asset == asset)
+        _among("asset", asset, {*head.assets, *_issued(ledger, columns.asset)})
     if horizon is not None and horizon not in head.horizons:
-        # With the assets named, an index finds it, or finds that it is not there.
-        of_assets = columns.asset.in_(head.assets if asset is None else (asset,))
-        here = and_(of_assets, columns.horizon_days == horizon)
-        _refuse("horizon", horizon, head.horizons, ledger, here)
+        _among("horizon", horizon, {*head.horizons, *_issued(ledger, columns.horizon_days)})
     if version is not None:
-        refuse_unknown_version(history, version)
+        refuse_unknown_version(ledger, history, version)
 
 
-def refuse_unknown_version(history: ChampionHistory, version: int) -> None:
-    """Refuse a version that was never champion, and so forecast nothing.
+def refuse_unknown_version(ledger: Ledger, history: ChampionHistory, version: int) -> None:
+    """Refuse a version that was never champion and forecast nothing.
 
     Raises
     ------
     UnknownNameError
-        Lists those that were.
+        Lists those that did.
     """
-    spoke = sorted({row["version"] for row in history.records()})
+    spoke = {row["version"] for row in history.records()}
     if version not in spoke:
-        raise UnknownNameError("version", str(version), spoke)
+        _among("version", version, {*spoke, *_issued(ledger, FORECASTS.c.model_version)})
 
 
-def _refuse(
-    kind: str, name: object, answered: Sequence[object], ledger: Ledger, here: ColumnElement[bool]
-) -> None:
-    """Refuse a name of which no forecast is on record."""
+def _among(kind: str, name: object, known: set[Any]) -> None:
+    if name not in known:
+        raise UnknownNameError(kind, str(name), sorted(known))
+
+
+def _issued(ledger: Ledger, column: Column[Any]) -> tuple[Any, ...]:
     with reading(ledger.engine) as connection:
-        issued = connection.execute(select(FORECASTS.c.asset).where(here).limit(1)).first()
-    if issued is None:
-        raise UnknownNameError(kind, str(name), answered)
+        return tuple(connection.execute(select(column).distinct()).scalars())

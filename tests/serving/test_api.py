@@ -179,17 +179,17 @@ def test_the_record_of_a_name_that_nobody_forecast_is_422_as_its_score_is(
     assert shared.get(f"{route}?asset=BTC&horizon=5&version=1").status_code == 200
 
 
-def test_what_was_forecast_once_can_be_asked_for_ever(
+def test_what_an_earlier_version_forecast_can_be_asked_for_ever(
     config: ServiceConfig, make_score: Callable[..., Score]
 ) -> None:
     # The champion, version 1, answers BTC and ETH at 1 and 5 days.
-    config.ledger.record([make_score(asset="OLD", horizon_days=20)])
+    config.ledger.record([make_score(asset="OLD", horizon_days=20, version=7)])
     with served(config) as client:
         until(lambda: client.get("/health/ready").status_code == 200)
-        found = client.get("/v1/history?asset=OLD&horizon=20").json()
+        found = client.get("/v1/history?asset=OLD&horizon=20&version=7").json()
         assert [item["score"]["asset"] for item in found["items"]] == ["OLD"]
         said = problem(client.get("/v1/history?asset=XYZ"), 422, "unknown-asset")
-        assert "known are: BTC, ETH." in said
+        assert "BTC, ETH, OLD" in said
 
 
 @pytest.mark.parametrize("path", ["x'%20OR%201=1--", "..%2f..%2fetc", "AB" * 16, "a" * 31, "%00"])
